@@ -1,0 +1,1 @@
+"""Tests of xai_widgets; the folders mirror the package."""
