@@ -1,8 +1,8 @@
 """Build hook: put the browser bundles and the notebooks into every way the package is installed.
 
-The bundles in ``xai_widgets/static`` are built from ``js`` and not committed. A checkout builds them
-with Node when they are missing or older than their sources; an sdist carries them, so that installing
-from it needs no Node.
+The bundles in ``xai_widgets/static`` are built from ``js`` and not committed. A checkout builds
+them with Node when they are missing or older than their sources; an sdist carries them, so that
+installing from it needs no Node.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BundleHook(BuildHookInterface[Any]):
                 "look at the output of `npm run build` in js/."
             )
         if self.target_name == "wheel" and version != "editable":
-            # `xai-widgets demo` opens them; a checkout and an editable install use notebooks/ itself.
+            # `xai-widgets demo` opens them; a checkout and an editable install use notebooks/.
             for notebook in sorted((root / "notebooks").glob("*.ipynb")):
                 target = f"xai_widgets/notebooks/{notebook.name}"
                 build_data["force_include"][str(notebook)] = target
@@ -101,8 +101,8 @@ def checked_npm(js: Path) -> str:
         )
     if node is None or npm is None:
         raise RuntimeError(
-            "The browser bundles in xai_widgets/static are missing or older than js/, and Node.js is "
-            f"not installed: install Node.js >= {MIN_NODE} (with npm), or install the released wheel."
+            "The browser bundles in xai_widgets/static are missing or older than js/, and Node.js "
+            f"is not installed: install Node.js >= {MIN_NODE} with npm, or the released wheel."
         )
     found = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(found.strip().lstrip("v").split(".")[0]) < MIN_NODE:
@@ -126,5 +126,6 @@ def run(command: list[str], folder: Path) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(
-            f"`{' '.join(command)}` failed in {folder} with exit code {done.returncode}:\n{done.stdout}"
+            f"`{' '.join(command)}` failed in {folder} "
+            f"with exit code {done.returncode}:\n{done.stdout}"
         )
