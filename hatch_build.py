@@ -16,7 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MIN_NODE = 20
 SOURCE_SUFFIXES = {".css", ".js", ".json", ".mjs", ".ts"}
-NOT_SOURCES = {"coverage", "dist", "node_modules", "test", "tests", "tests-browser"}
+NOT_SOURCES = {"dev", "node_modules", "tests"}
 
 
 class BundleHook(BuildHookInterface[Any]):
@@ -87,7 +87,7 @@ def build_bundles(js: Path) -> None:
     installed = js / "node_modules" / ".package-lock.json"
     lock = js / "package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        run([npm, "ci", "--no-audit", "--no-fund"], js)
+        run([npm, "ci", "--omit=dev", "--no-audit", "--no-fund"], js)
     run([npm, "run", "build"], js)
 
 
