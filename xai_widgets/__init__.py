@@ -1,0 +1,65 @@
+"""Explain vision models by clicking: checked, verified explanations in JupyterLab.
+
+Frameworks, plotting and widgets are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xai_widgets import demo, errors
+    from xai_widgets.explainers.registry import methods
+    from xai_widgets.explainers.run import explain
+    from xai_widgets.explanation import Explanation
+    from xai_widgets.models.base import ExplainableModel
+    from xai_widgets.models.images import ImageSet, open_image
+    from xai_widgets.models.loading import load
+    from xai_widgets.models.preprocessing import Preprocessing
+    from xai_widgets.models.targets import ClassTarget
+    from xai_widgets.widgets.explorer import Explorer, explore
+
+_HOMES = {
+    "ClassTarget": "xai_widgets.models.targets",
+    "ExplainableModel": "xai_widgets.models.base",
+    "Explanation": "xai_widgets.explanation",
+    "Explorer": "xai_widgets.widgets.explorer",
+    "ImageSet": "xai_widgets.models.images",
+    "Preprocessing": "xai_widgets.models.preprocessing",
+    "explain": "xai_widgets.explainers.run",
+    "explore": "xai_widgets.widgets.explorer",
+    "load": "xai_widgets.models.loading",
+    "methods": "xai_widgets.explainers.registry",
+    "open_image": "xai_widgets.models.images",
+}
+_MODULES = ("demo", "errors")
+
+__version__ = "0.1.0"
+__all__ = [
+    "ClassTarget",
+    "ExplainableModel",
+    "Explanation",
+    "Explorer",
+    "ImageSet",
+    "Preprocessing",
+    "demo",
+    "errors",
+    "explain",
+    "explore",
+    "load",
+    "methods",
+    "open_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"xai_widgets.{name}")
+    raise AttributeError(f"module 'xai_widgets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names without importing them."""
+    return sorted([*__all__, "__version__"])

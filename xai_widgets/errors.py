@@ -1,0 +1,70 @@
+"""Every error a user can meet: one hierarchy, each message a sentence that says what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class XaiError(Exception):
+    """Base of all errors raised on purpose by xai_widgets."""
+
+
+class ImageError(XaiError, ValueError):
+    """An image cannot be opened, decoded or understood."""
+
+
+class PreprocessingError(XaiError, ValueError):
+    """Preprocessing was not given in a form that can be applied."""
+
+
+class ModelError(XaiError, ValueError):
+    """A model cannot be loaded, or its forward pass does not do what a model has to do."""
+
+
+class TargetError(XaiError, ValueError):
+    """A target names something that the model does not have."""
+
+
+class LayerError(XaiError, ValueError):
+    """A layer does not exist or cannot be used for the method."""
+
+
+class MethodError(XaiError, ValueError):
+    """A method or one of its parameters does not exist or does not apply to the model."""
+
+
+class RegionError(XaiError, ValueError):
+    """A region is malformed or lies outside the picture."""
+
+
+class DependencyError(XaiError, ImportError):
+    """An optional dependency is missing."""
+
+
+def near_matches(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Suggest what a mistyped name may have meant.
+
+    Parameters
+    ----------
+    name
+        What the user wrote.
+    known
+        The names that exist.
+    limit
+        The largest number of suggestions.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'a' or 'b'?"``, or the first known names where nothing is near.
+    """
+    names = [str(candidate) for candidate in known]
+    by_lower = {candidate.lower(): candidate for candidate in reversed(names)}
+    close = get_close_matches(name.lower(), by_lower, n=limit, cutoff=0.5)
+    if not close:
+        close = [lower for lower in by_lower if name and name.lower() in lower][:limit]
+    if close:
+        return f" Did you mean {' or '.join(repr(by_lower[lower]) for lower in close)}?"
+    if not names:
+        return ""
+    shown = ", ".join(repr(candidate) for candidate in names[:8])
+    return f" Known: {shown}{', ...' if len(names) > 8 else ''}."

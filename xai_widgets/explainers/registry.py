@@ -1,0 +1,96 @@
+"""Which methods exist and which of them apply to a model."""
+
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from xai_widgets.errors import MethodError, near_matches
+from xai_widgets.explainers.base import Explainer
+from xai_widgets.explainers.cam import GradCAM
+from xai_widgets.explainers.gradient import Gradient, InputXGradient, SmoothGrad
+from xai_widgets.explainers.integrated_gradients import IntegratedGradients
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.loading import load
+
+ENTRY_POINT_GROUP = "xai_widgets.explainers"
+BUILT_IN: tuple[type[Explainer], ...] = (
+    GradCAM,
+    IntegratedGradients,
+    SmoothGrad,
+    Gradient,
+    InputXGradient,
+)
+
+
+@lru_cache(maxsize=1)
+def explainers() -> dict[str, type[Explainer]]:
+    """Return all explainers by name: our own, then those that other packages register.
+
+    Raises
+    ------
+    MethodError
+        If an entry point cannot be loaded, is no `Explainer`, or takes a name that is in use.
+    """
+    known = {explainer.name: explainer for explainer in BUILT_IN}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            plugin = entry.load()
+        except Exception as error:
+            raise MethodError(
+                f"The explainer plug-in {entry.value!r} cannot be loaded ({error}): "
+                "update or uninstall its package."
+            ) from error
+        if not (isinstance(plugin, type) and issubclass(plugin, Explainer)):
+            raise MethodError(f"The explainer plug-in {entry.value!r} is no Explainer class.")
+        if known.setdefault(plugin.name, plugin) is not plugin:
+            raise MethodError(
+                f"The explainer plug-in {entry.value!r} takes the name {plugin.name!r}, "
+                "which is in use: uninstall one of the two."
+            )
+    return known
+
+
+def find(method: str) -> type[Explainer]:
+    """Return the explainer with this name.
+
+    Raises
+    ------
+    MethodError
+        If there is none, with near matches.
+    """
+    known = explainers()
+    if method not in known:
+        raise MethodError(f"There is no method {method!r}.{near_matches(str(method), known)}")
+    return known[method]
+
+
+def methods(model: Any) -> list[dict[str, Any]]:
+    """List all methods and say which of them apply to a model.
+
+    Parameters
+    ----------
+    model
+        A loaded model, or anything `load` takes.
+
+    Returns
+    -------
+    list of dict
+        Records with "method", "title", "family", "applicable", "reason" (why not, or None),
+        "cost" (with default parameters), "uses_layer" and "reference".
+    """
+    loaded = load(model)
+    return [_record(explainer, loaded) for explainer in explainers().values()]
+
+
+def _record(explainer: type[Explainer], model: ExplainableModel) -> dict[str, Any]:
+    reason = model.capabilities.reason(explainer.needs)
+    return {
+        "method": explainer.name,
+        "title": explainer.title,
+        "family": explainer.family,
+        "applicable": reason is None,
+        "reason": reason,
+        "cost": str(explainer().cost),
+        "uses_layer": explainer.uses_layer,
+        "reference": explainer.reference,
+    }

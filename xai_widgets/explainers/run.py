@@ -1,0 +1,200 @@
+"""`explain`: one picture, one method, one result; `explain_stream` is the same in steps."""
+
+import platform
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from xai_widgets import __version__
+from xai_widgets.errors import MethodError, ModelError
+from xai_widgets.explainers.base import Attribution, Explainer, Progress, build
+from xai_widgets.explainers.registry import find
+from xai_widgets.explanation import Explanation
+from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.loading import load
+from xai_widgets.models.targets import ClassTarget
+
+ExplanationStream = Generator[Progress | Explanation, None, Explanation]
+
+
+def explain(
+    model: Any,
+    image: Any,
+    method: str = "integrated_gradients",
+    target: Any = None,
+    layer: str | None = None,
+    **parameters: Any,
+) -> Explanation:
+    """Explain why a model gives a target its score on one image.
+
+    Parameters
+    ----------
+    model
+        A loaded model, or anything `load` takes.
+    image
+        A path, PIL image, array or tensor; see `open_image`.
+    method
+        A name out of `methods(model)`.
+    target
+        A class position or label, a `ClassTarget` (with ``versus`` for a contrast), or None for
+        the predicted class.
+    layer
+        For methods that look at a layer; None for the recommended one.
+    parameters
+        Of the method; see its class.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    XaiError
+        One sentence that names what was wrong: image, target, layer, method, parameter or model.
+    """
+    loaded = load(model)
+    stream = explain_stream(loaded, loaded.prepare(image), method, target, layer, parameters)
+    while True:
+        try:
+            next(stream)
+        except StopIteration as stop:
+            result: Explanation = stop.value
+            return result
+
+
+def explain_stream(
+    model: ExplainableModel,
+    image: PreparedImage,
+    method: str,
+    target: Any = None,
+    layer: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> ExplanationStream:
+    """Explain in steps: yields progress and partial explanations, returns the final one.
+
+    Closing the generator between two steps cancels the work and leaves the model as it was.
+    """
+    started = time.perf_counter()
+    explainer = build(find(method), parameters or {})
+    reason = model.capabilities.reason(explainer.needs)
+    if reason is not None:
+        raise MethodError(f"{explainer.title} cannot explain this model. {reason}")
+    if not np.isfinite(image.values).all():
+        raise ModelError(
+            "The model input holds NaN or infinite values: check the preprocessing "
+            "(a std of zero?)."
+        )
+    chosen = model.resolve_layer(layer) if explainer.uses_layer else None
+    resolved = resolve(model, image, target)
+
+    def finished(attribution: Attribution) -> Explanation:
+        return Explanation(
+            attribution=attribution.values,
+            target=resolved,
+            target_text=resolved.text(model.labels),
+            score=attribution.score,
+            image=image,
+            method=explainer.name,
+            title=explainer.title,
+            layer=chosen,
+            signed=explainer.signed,
+            diagnostics=dict(attribution.diagnostics),
+            provenance=_provenance(
+                model, image, explainer, resolved, chosen, time.perf_counter() - started
+            ),
+        )
+
+    stream = explainer.stream(model, image, resolved, chosen)
+    try:
+        while True:
+            progress = next(stream)
+            yield replace(progress, partial=None)
+            if progress.partial is not None:
+                yield finished(progress.partial)
+    except StopIteration as stop:
+        if not np.isfinite(stop.value.values).all():
+            raise ModelError(
+                f"{explainer.title} gave NaN or infinite values: the gradient of this model "
+                "overflows on this image. Try float32 weights or another layer."
+            ) from None
+        return finished(stop.value)
+    finally:
+        stream.close()
+
+
+def resolve(model: ExplainableModel, image: PreparedImage, target: Any) -> ClassTarget:
+    """Resolve a target; only the predicted class needs the model's scores of the image."""
+    scores = np.zeros(1, dtype=np.float32)
+    if target is None:
+        scores = predicted_scores(model, image)
+    return model.resolve_target(target, scores)
+
+
+def predicted_scores(model: ExplainableModel, image: PreparedImage) -> Any:
+    """Return scores [K] of an image, out of the retained forward pass where there can be one.
+
+    Raises
+    ------
+    ModelError
+        If a score is NaN or infinite.
+    """
+    if model.capabilities.reason(("input_gradients",)) is None:
+        scores = model.forward_pass(image).scores
+    else:
+        scores = model.backend.to_numpy(model.scores(image.values[None]))[0]
+    if not np.isfinite(scores).all():
+        raise ModelError(
+            f"{model.name} gives NaN or infinite scores for {image.display.name!r}: "
+            "check its weights and the preprocessing."
+        )
+    return scores
+
+
+def _provenance(
+    model: ExplainableModel,
+    image: PreparedImage,
+    explainer: Explainer,
+    target: ClassTarget,
+    layer: str | None,
+    seconds: float,
+) -> dict[str, Any]:
+    parameters = {
+        name: value if isinstance(value, int | float | str | bool) else _summary(value)
+        for name, value in asdict(explainer).items()
+    }
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "duration_s": round(seconds, 4),
+        "versions": {
+            "python": platform.python_version(),
+            "xai-widgets": __version__,
+            "numpy": np.__version__,
+            **model.versions,
+        },
+        "model": model.describe(),
+        "image": {
+            "name": image.display.name,
+            "hash": image.display.key,
+            "size": [image.display.height, image.display.width],
+            "placement": image.placement.to_dict(),
+        },
+        "method": explainer.name,
+        "reference": explainer.reference,
+        "parameters": parameters,
+        "seed": parameters.get("seed"),
+        "target": target.to_dict(),
+        "layer": layer,
+    }
+
+
+def _summary(value: Any) -> dict[str, Any]:
+    """Stand in for an array parameter: its shape and a hash."""
+    import hashlib
+
+    array = np.ascontiguousarray(value, dtype=np.float32)
+    digest = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
+    return {"shape": list(array.shape), "hash": digest}

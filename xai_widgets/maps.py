@@ -1,0 +1,44 @@
+"""Move maps between grids: a coarse layer, the model's input, the display image."""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from xai_widgets.models.preprocessing import Placement
+
+Map = npt.NDArray[np.float32]
+
+
+def upsample(values: Map, size: tuple[int, int]) -> Map:
+    """Resize a map [h, w] to ``size`` (height, width) bilinearly, as values and not as colours."""
+    if values.shape == tuple(size):
+        return values
+    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def to_display(values: Map, placement: Placement, size: tuple[int, int]) -> Map:
+    """Draw a map on the model's input grid onto the display image's grid.
+
+    Parameters
+    ----------
+    values
+        float32 [h, w] on the input grid.
+    placement
+        Where the input grid lies on the picture, in display pixels.
+    size
+        (height, width) of the picture.
+
+    Returns
+    -------
+    float32 [height, width]
+        Bilinear; zero where the model saw nothing.
+    """
+    rows, columns = values.shape
+    scale_x, scale_y = columns / placement.width, rows / placement.height
+    affine = (scale_x, 0.0, -placement.x * scale_x, 0.0, scale_y, -placement.y * scale_y)
+    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    placed = picture.transform(
+        (size[1], size[0]), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
+    )
+    return np.asarray(placed)

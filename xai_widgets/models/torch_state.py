@@ -1,0 +1,63 @@
+"""Use a PyTorch module and leave it as it was: flags, hooks, buffers, random state."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def evaluating(
+    module: nn.Module,
+    buffers: Sequence[torch.Tensor] = (),
+    gradients: bool = True,
+    draws_random: bool = False,
+) -> Iterator[None]:
+    """Run a module in eval mode and restore everything the run could have changed.
+
+    Parameters
+    ----------
+    module
+        The user's model.
+    buffers
+        Buffers that the forward pass is known to change even in eval mode.
+    gradients
+        Whether autograd records, whatever the caller's mode is.
+    draws_random
+        The forward pass is known to draw random numbers even in eval mode: put the generators
+        back afterwards. Only then, because other threads share them.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    kept = [(buffer, buffer.detach().clone()) for buffer in buffers]
+    cuda = (part for part in module.parameters() if part.device.type == "cuda")
+    devices = {part.device.index or 0 for part in cuda} if draws_random else set()
+    try:
+        with torch.random.fork_rng(devices=sorted(devices), enabled=draws_random):
+            for part, training in modes:
+                if training:
+                    part.training = False
+            with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+                yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
+
+
+@contextmanager
+def hooked(modules: Mapping[str, nn.Module], hook: Callable[[str, Any], Any]) -> Iterator[None]:
+    """Call ``hook(name, output)`` after each module's forward; a returned value replaces it."""
+    handles = []
+    try:
+        for name, module in modules.items():
+            handles.append(
+                module.register_forward_hook(lambda _m, _i, output, name=name: hook(name, output))
+            )
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

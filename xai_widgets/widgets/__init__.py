@@ -1,0 +1,1 @@
+"""Widgets: one module each, over a shared worker, protocol and array codec."""

@@ -1,0 +1,78 @@
+"""`ToolWidget`: the message channel that every tool's widget shares."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from xai_widgets.errors import XaiError
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task, engine_of
+from xai_widgets.widgets.protocol import Message, pack, unpack
+
+
+class StateError(XaiError, traitlets.TraitError):
+    """A trait was set to something that the model or the images do not have."""
+
+
+class ToolWidget(anywidget.AnyWidget):
+    """An anywidget with typed messages, a worker and acknowledgements.
+
+    A message of kind ``name`` goes to the method ``_on_name(message)``. Handlers may run on any
+    thread and return at once; work goes to the model's worker through `_submit`. The worker
+    sends messages and never sets traits.
+    """
+
+    bundle_name = ""
+
+    def __init__(self, model: ExplainableModel, **traits: Any) -> None:
+        self.model = model
+        self._owner = object()
+        self._sending = threading.Lock()
+        super().__init__(**traits)
+        self.on_msg(self._receive)
+
+    @property
+    def _engine(self) -> Engine:
+        return engine_of(self.model)
+
+    def _submit(self, lane: str, steps: Steps, finish: Any) -> Task:
+        return self._engine.submit(Task(self._owner, lane, steps, finish))
+
+    def _reply(
+        self, kind: str, payload: Mapping[str, Any] | None = None, revision: int = 0
+    ) -> None:
+        """Send a message to all views."""
+        content, buffers = pack(kind, revision, payload or {})
+        with self._sending:
+            if self.comm is not None:
+                self.send(content, buffers)
+
+    def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
+        message = unpack(content, buffers or [])
+        self._reply("ack", {"id": message.id}, message.revision)
+        getattr(self, f"_on_{message.kind}")(message)
+
+    def _on_hello(self, message: Message) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Stop what is running and remove the widget from all views."""
+        self._engine.cancel(self._owner)
+        super().close()
+
+
+def failure(outcome: Outcome) -> dict[str, Any]:
+    """Return an error's sentence and its traceback.
+
+    Errors raised on purpose speak for themselves; others are introduced as what they are.
+    """
+    import traceback
+
+    error = outcome.error
+    text = " ".join(str(error).split())
+    known = isinstance(error, XaiError)
+    message = text if known else f"Something unexpected happened ({type(error).__name__}): {text}"
+    return {"message": message, "traceback": "".join(traceback.format_exception(error))}

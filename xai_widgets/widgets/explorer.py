@@ -1,0 +1,360 @@
+"""The Explorer: pick an image, a class, a layer and a method, and see why the model says so."""
+
+import threading
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import traitlets
+from traitlets import Dict, Int, Unicode, observe, validate
+
+from xai_widgets.errors import MethodError, XaiError
+from xai_widgets.explainers.base import build
+from xai_widgets.explainers.registry import find, methods
+from xai_widgets.explanation import Explanation
+from xai_widgets.models.images import DisplayImage, ImageSet
+from xai_widgets.models.loading import load
+from xai_widgets.models.targets import resolve_target
+from xai_widgets.widgets.base import StateError, ToolWidget, failure
+from xai_widgets.widgets.bundles import bundle
+from xai_widgets.widgets.describe import MAX_THUMBNAILS, setup
+from xai_widgets.widgets.engine import Outcome, Steps, Task
+from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
+from xai_widgets.widgets.protocol import Message
+from xai_widgets.widgets.regions import FILLS, LabelMap, check_region, crop, segment
+
+THUMBNAIL_SIDE = 96
+MAX_CROP_SIDE = 2048
+STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
+
+
+@dataclass
+class _Snapshot:
+    """A displayed PNG that waits for the browser's own picture."""
+
+    token: str
+    handle: Any
+
+
+class Explorer(ToolWidget):
+    """Explain a model's predictions on some images by clicking.
+
+    Every trait can be read, set and linked to other widgets; setting one starts a computation in
+    the background, and the newest state wins. Opacity, threshold, colours, sign, scale and zoom
+    belong to the browser.
+
+    Parameters
+    ----------
+    model
+        A loaded model, or anything `load` takes.
+    images
+        A path, folder, sequence of images, or array [N, H, W, C]; opened one by one.
+    labels
+        Names of the outputs, where the model does not carry them.
+    traits
+        Initial values of the traits below.
+
+    Attributes
+    ----------
+    image_index : int
+        Position of the image, from 0.
+    target : dict or None
+        ``{"kind": "class", "index": 3, "versus": None}``; None follows the predicted class. May be
+        set to a class position, a label or a `ClassTarget` as well.
+    layer : str or None
+        For methods that look at a layer; None for the recommended one.
+    method : str
+        A name out of `methods(model)`; "" where none applies.
+    parameters : dict
+        By method, only what differs from the defaults: ``{"smoothgrad": {"n_samples": 50}}``.
+    region : dict or None
+        A marked region in display-image pixels: ``{"type": "rect", "x", "y", "width", "height"}``,
+        ``{"type": "polygon", "points": [[x, y], ...]}``, ``{"type": "superpixels", "ids": [...]}``
+        or ``{"type": "mask", "size": [height, width], "counts": [...]}`` (run lengths).
+    ablation : str or None
+        "blur", "mean" or "black": also predict with the region filled.
+
+    Raises
+    ------
+    ImageError, ModelError
+        If there are no images, or the model cannot be loaded.
+    """
+
+    bundle_name = "explorer"
+
+    image_index = Int(0).tag(sync=True)
+    target = traitlets.Any(None, allow_none=True).tag(sync=True)
+    layer = Unicode(None, allow_none=True).tag(sync=True)
+    method = Unicode("").tag(sync=True)
+    parameters = Dict().tag(sync=True)
+    region: Any = Dict(None, allow_none=True).tag(sync=True)
+    ablation = Unicode(None, allow_none=True).tag(sync=True)
+
+    def __init__(
+        self, model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any
+    ) -> None:
+        self.images = ImageSet(images)
+        loaded = load(model, labels=labels)
+        self._revision = 0
+        self._state_lock = threading.RLock()
+        self._shown = Shown()
+        self._task: Task | None = None
+        self._snapshots: dict[str, _Snapshot] = {}
+        self._segments: dict[str, LabelMap] = {}
+        if "method" not in traits:
+            applicable = [record for record in methods(loaded) if record["applicable"]]
+            traits["method"] = applicable[0]["method"] if applicable else ""
+        super().__init__(loaded, **traits)
+        self._start()
+
+    @property
+    def _esm(self) -> str:
+        return bundle(f"{self.bundle_name}.js")
+
+    @property
+    def _css(self) -> str:
+        return bundle(f"{self.bundle_name}.css")
+
+    # State --------------------------------------------------------------------------------
+
+    @validate("image_index")
+    def _check_index(self, proposal: Any) -> int:
+        index = int(proposal["value"])
+        if not 0 <= index < len(self.images):
+            raise StateError(
+                f"There is no image {index}: the Explorer has {len(self.images)}, counted from 0."
+            )
+        return index
+
+    @validate("target")
+    def _check_target(self, proposal: Any) -> dict[str, Any] | None:
+        value = proposal["value"]
+        with _as_state_error():
+            if value is None:
+                return None
+            return resolve_target(value, self.model.labels, 0).to_dict()
+
+    @validate("layer")
+    def _check_layer(self, proposal: Any) -> str | None:
+        with _as_state_error():
+            value = proposal["value"]
+            return None if value is None else self.model.resolve_layer(value)
+
+    @validate("method")
+    def _check_method(self, proposal: Any) -> str:
+        with _as_state_error():
+            name = str(proposal["value"])
+            if name:
+                explainer = find(name)
+                reason = self.model.capabilities.reason(explainer.needs)
+                if reason is not None:
+                    raise MethodError(f"{explainer.title} cannot explain this model. {reason}")
+            return name
+
+    @validate("parameters")
+    def _check_parameters(self, proposal: Any) -> dict[str, Any]:
+        with _as_state_error():
+            for name, values in proposal["value"].items():
+                build(find(name), values)
+        return dict(proposal["value"])
+
+    @validate("region")
+    def _check_region(self, proposal: Any) -> dict[str, Any] | None:
+        with _as_state_error():
+            return check_region(proposal["value"])
+
+    @validate("ablation")
+    def _check_ablation(self, proposal: Any) -> str | None:
+        value = proposal["value"]
+        if value is not None and value not in FILLS:
+            raise StateError(f"A region cannot be filled with {value!r}: use one of {FILLS}.")
+        return None if value is None else str(value)
+
+    @observe(*STATE)
+    def _changed(self, change: Any) -> None:
+        if self._task is None:
+            return
+        if change["name"] == "image_index" and self.region is not None:
+            self.region = None  # a region belongs to its picture; this starts the job
+        else:
+            self._start()
+
+    # Jobs ---------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Turn the present state into a job that replaces the one before."""
+        with self._state_lock:
+            self._revision += 1
+            state = {name: getattr(self, name) for name in STATE}
+            request = Request(self._revision, **state)
+            self._shown.accept(request)
+            self._reply("accepted", request.to_dict(), request.revision)
+            job = ExplorerJob(self, request)
+            self._task = self._submit("explain", job.steps(), job.finish)
+
+    @contextmanager
+    def current(self, request: Request) -> Iterator[Shown | None]:
+        """Hold the state still and give what is shown, or None if a newer job took over."""
+        with self._state_lock:
+            yield self._shown if request.revision == self._revision else None
+
+    def superpixels(self, image: DisplayImage) -> LabelMap:
+        """Return the superpixels of a picture, uint16 [h, w]; the last few are remembered."""
+        if image.key not in self._segments:
+            while len(self._segments) > 8:
+                self._segments.pop(next(iter(self._segments)))
+            self._segments[image.key] = segment(image)
+        return self._segments[image.key]
+
+    @property
+    def explanation(self) -> Explanation:
+        """The explanation of the present state; waits for a running job.
+
+        Raises
+        ------
+        XaiError
+            If there is none: the sentence that the widget shows.
+        """
+        task = self._task
+        while task is not None:
+            task.wait()
+            if task is self._task:
+                break
+            task = self._task
+        if self._shown.failure is not None:
+            raise XaiError(self._shown.failure)
+        if self._shown.explanation is None:
+            if not self.method:
+                raise XaiError("No method can explain this model: it only predicts.")
+            self._start()
+            return self.explanation
+        return self._shown.explanation
+
+    # Messages -----------------------------------------------------------------------------
+
+    def _on_hello(self, message: Message) -> None:
+        with self._state_lock:
+            self._reply("setup", setup(self.model, len(self.images)), self._revision)
+            for kind, payload in self._shown.messages():
+                self._reply(kind, payload, self._revision)
+
+    def _on_cancel(self, message: Message) -> None:
+        self._engine.cancel(self._owner, "explain")
+
+    def _on_retry(self, message: Message) -> None:
+        self._start()
+
+    def _on_thumbnails(self, message: Message) -> None:
+        start = max(0, int(message.payload.get("start", 0)))
+        stop = min(len(self.images), int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
+        items: list[dict[str, Any]] = []
+
+        def steps() -> Steps:
+            for index in range(start, stop):
+                item = {"index": index, "name": self.images.name(index), "array": None}
+                try:
+                    picture = self.images[index].resized(THUMBNAIL_SIDE)
+                    items.append({**item, "array": picture, "error": None})
+                except XaiError as error:
+                    items.append({**item, "error": str(error)})
+                yield
+
+        def finish(_outcome: Outcome) -> None:
+            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
+
+        self._submit(f"thumbnails {start}", steps(), finish)
+
+    def _on_superpixels(self, message: Message) -> None:
+        index = self.image_index
+        reply: dict[str, Any] = {"index": index, "array": None, "n": 0, "error": None}
+
+        def steps() -> Steps:
+            labels = self.superpixels(self.images[index])
+            reply.update(array=labels, n=int(labels.max()) + 1)
+            yield
+
+        self._answer("superpixels", steps(), reply)
+
+    def _on_crop(self, message: Message) -> None:
+        box = dict(message.payload)
+        reply: dict[str, Any] = {**box, "array": None, "error": None}
+
+        def steps() -> Steps:
+            image = self.images[int(box["index"])]
+            pixels, shown = crop(image, box, min(int(box["max_px"]), MAX_CROP_SIDE))
+            reply.update(shown, array=pixels)
+            yield
+
+        self._answer("crop", steps(), reply)
+
+    def _answer(self, kind: str, steps: Steps, reply: dict[str, Any]) -> None:
+        """Work on a request beside the job, and answer it with what came out or the error."""
+
+        def finish(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                reply["error"] = failure(outcome)["message"]
+            if outcome.kind != "cancelled":
+                self._reply(kind, reply, self._revision)
+
+        self._submit(kind, steps, finish)
+
+    def _on_snapshot(self, message: Message) -> None:
+        waiting = self._snapshots.pop(str(message.payload.get("token")), None)
+        png = message.payload.get("png")
+        if waiting is not None and png is not None and png.size:
+            data = b64encode(png.tobytes()).decode("ascii")
+            waiting.handle.update({"image/png": data}, raw=True)
+
+    # Display ------------------------------------------------------------------------------
+
+    def snapshot(self) -> None:
+        """Display a PNG of the present state.
+
+        It is drawn in Python at once; where the widget is open in a browser, its own picture, with
+        opacity, threshold, colours and region as they are there, takes its place.
+        """
+        from IPython.display import display
+
+        token = f"snapshot {self.model_id} {len(self._snapshots)} {self._revision}"
+        data = b64encode(self.explanation.to_png()).decode("ascii")
+        handle = display(  # type: ignore[no-untyped-call]
+            {"image/png": data}, raw=True, display_id=True
+        )
+        self._snapshots[token] = _Snapshot(token, handle)
+        self._reply("snapshot", {"token": token}, self._revision)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return the live view, and beside it a PNG for hosts that show no widgets."""
+        rendered = super()._repr_mimebundle_(**kwargs)
+        if rendered is None:
+            return None
+        data, metadata = rendered
+        try:
+            png = b64encode(self.explanation.to_png()).decode("ascii")
+        except XaiError:
+            return data, metadata
+        return {**data, "image/png": png}, metadata
+
+
+class _as_state_error:
+    """Turn an XaiError into a StateError, after which traitlets puts the old value back."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, XaiError) and not isinstance(error, StateError):
+            raise StateError(str(error)) from error
+
+
+def explore(
+    model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any
+) -> Explorer:
+    """Make an `Explorer` and display it; see there for the parameters."""
+    from IPython.display import display
+
+    explorer = Explorer(model, images, labels, **traits)
+    display(explorer)  # type: ignore[no-untyped-call]
+    return explorer
