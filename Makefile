@@ -71,8 +71,8 @@ $(BIN)/python:
 # PyTorch first, and with its constraint, so that nothing else decides its version.
 $(VENV)/.stamp-%: pyproject.toml constraints.txt hatch_build.py | $(BIN)/python $(BUNDLE)
 	@echo "Installing xai_widgets[$*] into $(VENV); the first time takes some minutes"
-	@$(PIP) install --quiet --constraint constraints.txt torch
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[$*]'
+	@$(PIP) install -qq --constraint constraints.txt torch
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[$*]'
 	@touch $@
 
 js/node_modules/.stamp: js/package.json js/package-lock.json | check-node
