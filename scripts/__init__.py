@@ -1,0 +1,1 @@
+"""Tools for working on xai_widgets; none is part of the package."""
