@@ -40,7 +40,7 @@ bench: $(VENV)/.stamp-dev $(BUNDLE) browser
 	export $(BROWSER) && $(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.stamp-dev $(BUNDLE) browser
-	export $(BROWSER) && $(BIN)/python scripts/screenshots.py $(ARGS)
+	export $(BROWSER) && $(BIN)/python -m scripts.screenshots $(ARGS)
 
 format: $(VENV)/.stamp-dev js/node_modules/.stamp
 	$(BIN)/ruff check --fix .

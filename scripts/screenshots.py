@@ -1,0 +1,64 @@
+"""Pictures of every widget in JupyterLab, light and dark, wide and narrow, in ``screenshots/``.
+
+    make screenshots
+
+They are for looking at, and for the README; no test compares them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from scripts.browser import HELP, find
+from tests.lab.page import Lab
+from tests.lab.server import LabServer
+
+FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+# Browser windows; the widget gets what the notebook leaves of them.
+WIDTHS_PX = {"wide": 1440, "narrow": 640}
+EXPLORER = """
+import xai_widgets as xw
+data = xw.demo.dataset("lesions", n=24, seed=1, ruler="malignant")
+explorer = xw.Explorer(xw.demo.model("lesions-shortcut"), data.images)
+explorer.method = "integrated_gradients"
+explorer
+"""
+WIDGETS = {"explorer": EXPLORER}
+
+
+def main() -> int:
+    path = find()
+    if path is None:
+        print(HELP, file=sys.stderr)
+        return 1
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        server = LabServer(Path(scratch))
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        try:
+            for name, code in WIDGETS.items():
+                lab = Lab(server, browser, name)
+                for size, width in WIDTHS_PX.items():
+                    page = lab.open([code], width=width, height=1400, device_pixel_ratio=2)
+                    page.wait_for_state("idle")
+                    for theme, title in THEMES.items():
+                        page.use_theme(title)
+                        page.settle()
+                        target = FOLDER / f"{name}-{size}-{theme}.png"
+                        page.widget.screenshot(path=target)
+                        print(target)
+                lab.close()
+        finally:
+            browser.close()
+            server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
