@@ -1,0 +1,70 @@
+// The development page: the Explorer over a fake kernel. ?theme=dark&width=1120&scene=region
+import create from "../src/widgets/explorer/index";
+import { type KernelOptions, MockKernel } from "../tests/mock_kernel";
+import { MockModel } from "../tests/mock_model";
+
+const query = new URLSearchParams(location.search);
+const scene = query.get("scene") ?? "region";
+if (query.get("theme")) document.body.dataset.jpThemeLight = String(query.get("theme") !== "dark");
+
+const RULER = { type: "rect", x: 11, y: 111, width: 106, height: 14 } as const;
+const manyLabels = Array.from({ length: 1000 }, (_, index) => `class number ${index}`);
+const refused =
+  "The scores do not depend on the input through any gradient: this model predicts, but cannot be explained.";
+const options: Record<string, KernelOptions> = {
+  busy: { manual: true },
+  loading: { manual: true },
+  error: { manual: true },
+  classes: { setup: { labels: manyLabels } },
+  refused: {
+    manual: true,
+    setup: { verdict: { verdict: "inference-only", sentence: refused, findings: [] }, methods: [] },
+  },
+  large: { display: 2400 },
+};
+const model = new MockModel(
+  scene === "region" || scene === "busy" ? { region: RULER, ablation: "blur" } : {},
+);
+if (scene === "cam") model.state.method = "grad_cam";
+const kernel = scene === "connecting" ? null : new MockKernel(model, options[scene]);
+const host = document.getElementById("host") as HTMLElement;
+host.style.maxWidth = `${query.get("width") ?? 1120}px`;
+
+const widget = create();
+const signal = new AbortController().signal;
+const props = { model: model.any, signal, experimental: {} as never, host: {} as never };
+widget.initialize(props);
+widget.render({ ...props, el: host });
+
+if (kernel && scene === "busy") {
+  kernel.finish();
+  model.set("target", { kind: "class", index: 0, versus: null });
+  kernel.job();
+  model.receive(
+    "progress",
+    { done: 42, total: 64, stage: "explain", text: "Integrated gradients" },
+    kernel.revision,
+  );
+}
+if (kernel && scene === "error") {
+  kernel.picture();
+  const traceback = "Traceback (most recent call last):\n  File ...\nxai_widgets.errors.LayerError: ...";
+  model.receive(
+    "error",
+    {
+      message: "The layer \u201cstem\u201d gives no gradient: pick one of the main layers.",
+      traceback,
+      stage: "explain",
+    },
+    kernel.revision,
+  );
+}
+if (kernel && scene === "refused") {
+  kernel.picture();
+  model.receive(
+    "result",
+    { seconds: 0.05, cached: false, target: null, layer: null, facts: [], notes: [] },
+    kernel.revision,
+  );
+}
+Object.assign(window, { model, kernel });

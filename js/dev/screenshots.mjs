@@ -1,0 +1,46 @@
+// Pictures of the development page in both themes and several widths, into dev/out (git-ignored): look at them.
+import { mkdir } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import * as esbuild from "esbuild";
+import { chromium } from "playwright";
+
+const dev = dirname(fileURLToPath(import.meta.url));
+const out = join(dev, "out");
+await mkdir(out, { recursive: true });
+await esbuild.build({
+  entryPoints: [
+    { in: join(dev, "main.ts"), out: "main" },
+    { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
+  ],
+  outdir: out,
+  bundle: true,
+  format: "iife",
+  target: "es2022",
+});
+
+const shots = process.argv.slice(2).map((argument) => argument.split(","));
+if (!shots.length) {
+  for (const width of [480, 800, 1120, 1400])
+    for (const theme of ["light", "dark"]) shots.push(["region", theme, width]);
+  for (const scene of ["plain", "cam", "busy", "error", "refused", "connecting", "loading", "classes"])
+    shots.push([scene, "light", 1120]);
+}
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-background-networking", "--allow-file-access-from-files"],
+});
+for (const [scene, theme, width] of shots) {
+  const page = await browser.newPage({ viewport: { width: Number(width) + 48, height: 900 } });
+  page.on("pageerror", (error) => console.error(error));
+  page.on("console", (message) => message.type() === "error" && console.error(message.text()));
+  await page.goto(`${pathToFileURL(join(dev, "index.html"))}?scene=${scene}&theme=${theme}&width=${width}`);
+  await page.locator(".xaiw").waitFor();
+  if (scene === "region") {
+    const box = await page.locator(".xaiw-frame").first().boundingBox();
+    await page.mouse.move(box.x + box.width * 0.62, box.y + box.height * 0.9);
+  }
+  await page.screenshot({ path: join(out, `${scene}-${theme}-${width}.png`), fullPage: true });
+  await page.close();
+}
+await browser.close();

@@ -1,0 +1,263 @@
+// Message kinds, their payloads and the envelope. Twin of xai_widgets/widgets/protocol.py; a test compares the lists.
+import type { NDArray } from "./codec";
+
+export const VERSION = 1;
+
+export const TO_KERNEL = [
+  "hello",
+  "cancel",
+  "retry",
+  "thumbnails",
+  "superpixels",
+  "crop",
+  "snapshot",
+] as const;
+
+export const TO_BROWSER = [
+  "ack",
+  "setup",
+  "accepted",
+  "picture",
+  "prediction",
+  "progress",
+  "map",
+  "ablation",
+  "result",
+  "error",
+  "cancelled",
+  "thumbnails",
+  "superpixels",
+  "crop",
+  "snapshot",
+] as const;
+
+/** Kinds that end a job: exactly one of them per revision. */
+export const FINAL = ["result", "error", "cancelled"] as const;
+
+/** Kinds that belong to a job and are dropped when a newer job was accepted. */
+export const OF_A_JOB = [
+  "accepted",
+  "picture",
+  "prediction",
+  "progress",
+  "map",
+  "ablation",
+  ...FINAL,
+] as const;
+
+export type ToKernel = (typeof TO_KERNEL)[number];
+export type ToBrowser = (typeof TO_BROWSER)[number];
+
+export interface Envelope<K extends string = string, P = unknown> {
+  v: number;
+  id: string;
+  kind: K;
+  revision: number;
+  payload: P;
+}
+
+export interface Rectangle {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface Target {
+  kind: "class";
+  index: number;
+  versus: number | null;
+}
+
+export type Region =
+  | ({ type: "rect" } & Rectangle)
+  | { type: "polygon"; points: [number, number][] }
+  | { type: "superpixels"; ids: number[] }
+  | { type: "mask"; size: [number, number]; counts: number[] };
+
+export type Fill = "blur" | "mean" | "black";
+export type Level = "info" | "warning" | "error";
+export type ParameterValue = number | string | boolean | null;
+
+export interface LayerInfo {
+  name: string;
+  kind: string;
+  shape: number[];
+  depth: number;
+  spatial: boolean;
+  main: boolean;
+  recommended: boolean;
+}
+
+export interface ParameterInfo {
+  name: string;
+  label: string;
+  kind: "int" | "float" | "choice" | "bool";
+  default: ParameterValue;
+  minimum?: number | null;
+  maximum?: number | null;
+  step?: number | null;
+  choices?: ParameterValue[] | null;
+  unit?: string | null;
+  help?: string | null;
+}
+
+export interface MethodInfo {
+  name: string;
+  title: string;
+  family: string;
+  applicable: boolean;
+  reason: string | null;
+  cost: string;
+  uses_layer: boolean;
+  reference: string;
+  parameters: ParameterInfo[];
+}
+
+export interface Finding {
+  level: Level;
+  text: string;
+}
+
+export interface Setup {
+  title: string;
+  framework: string;
+  labels: string[];
+  classifier: boolean;
+  n_images: number;
+  layers: LayerInfo[];
+  methods: MethodInfo[];
+  fills: Fill[];
+  verdict: { verdict: string; sentence: string; findings: Finding[] };
+  input_shape: number[];
+  preprocessing: string;
+  max_thumbnails: number;
+}
+
+/** What a job was asked for: the traits as the kernel read them. */
+export interface Asked {
+  image_index: number;
+  target: Target | null;
+  layer: string | null;
+  method: string;
+  parameters: Record<string, Record<string, ParameterValue>>;
+  region: Region | null;
+  ablation: Fill | null;
+}
+
+export interface Picture {
+  index: number;
+  name: string;
+  /** Display pixels; the preview in `array` may be smaller. */
+  width: number;
+  height: number;
+  array: NDArray<Uint8Array>;
+  placement: Rectangle;
+}
+
+export interface Prediction {
+  index: number;
+  probabilities: NDArray<Float32Array> | null;
+  scores: NDArray<Float32Array>;
+  predicted: number;
+}
+
+export interface Progress {
+  done: number;
+  total: number;
+  stage: "explain" | "predict" | "load" | "ablate";
+  text: string;
+}
+
+export interface MapMessage {
+  key: string;
+  partial: boolean;
+  array: NDArray<Float32Array>;
+  placement: Rectangle;
+  signed: boolean;
+  method: string;
+  method_title: string;
+  layer: string | null;
+  target: Target;
+  target_text: string;
+  score: number | null;
+}
+
+export interface Ablation {
+  fill: Fill;
+  area: number;
+  probabilities: NDArray<Float32Array> | null;
+  scores: NDArray<Float32Array>;
+}
+
+export interface Result {
+  seconds: number;
+  cached: boolean;
+  target: Target | null;
+  layer: string | null;
+  facts: { text: string; title: string }[];
+  notes: Finding[];
+}
+
+export interface Failure {
+  message: string;
+  traceback: string;
+  stage: string;
+  /** Messages that no longer hold: what they brought is taken off the screen. */
+  withdrawn?: ("picture" | "prediction" | "map" | "ablation")[];
+}
+
+export interface Thumbnail {
+  index: number;
+  name: string;
+  array: NDArray<Uint8Array> | null;
+  error: string | null;
+}
+
+export interface Superpixels {
+  index: number;
+  array: NDArray<Uint16Array> | null;
+  n: number;
+  error?: string | null;
+}
+
+export interface Crop extends Rectangle {
+  index: number;
+  array: NDArray<Uint8Array> | null;
+  error?: string | null;
+}
+
+export interface Payloads {
+  ack: { id: string };
+  setup: Setup;
+  accepted: Asked;
+  picture: Picture;
+  prediction: Prediction;
+  progress: Progress;
+  map: MapMessage;
+  ablation: Ablation | Record<string, never>;
+  result: Result;
+  error: Failure;
+  cancelled: { message: string };
+  thumbnails: { start: number; items: Thumbnail[] };
+  superpixels: Superpixels;
+  crop: Crop;
+  snapshot: { token: string };
+}
+
+let counter = 0;
+
+/** A message for the kernel; `id` is unique within this page. */
+export function envelope<P>(kind: ToKernel, payload: P, revision: number): Envelope<ToKernel, P> {
+  counter += 1;
+  return { v: VERSION, id: `b${Date.now().toString(36)}-${counter}`, kind, revision, payload };
+}
+
+/** The message if it is one of ours, else null; other widgets' libraries may use the same channel. */
+export function readEnvelope(content: unknown): Envelope<ToBrowser> | null {
+  if (typeof content !== "object" || content === null) return null;
+  const message = content as Partial<Envelope<ToBrowser>>;
+  const known = typeof message.kind === "string" && (TO_BROWSER as readonly string[]).includes(message.kind);
+  if (message.v !== VERSION || !known || typeof message.revision !== "number") return null;
+  return message as Envelope<ToBrowser>;
+}

@@ -1,0 +1,140 @@
+// Canvas2D renderer: one canvas pixel per map pixel, colours from a table, putImageData. Zoom is left to CSS.
+import type { NDArray } from "./codec";
+import { colourTable } from "./colours";
+
+export type Sign = "both" | "positive" | "negative";
+
+export interface Style {
+  colours: string;
+  sign: Sign;
+  /** Values with a smaller magnitude are drawn as zero. */
+  threshold: number;
+  /** Largest alpha; null draws an opaque map. */
+  opacity: number | null;
+}
+
+/** Levels a map is quantised to: 16 per colour, so that the fade of the overlay has no steps. */
+const LEVELS = 4096;
+const NOT_A_NUMBER = LEVELS;
+
+/** A map with its values as levels of a scale, ready to be drawn in any style. */
+export interface Quantised {
+  width: number;
+  height: number;
+  values: Float32Array;
+  levels: Uint16Array;
+  scale: number;
+  signed: boolean;
+}
+
+/** Levels of the values: -scale..scale for a signed map, 0..scale for magnitudes. */
+export function quantise(map: NDArray<Float32Array>, scale: number, signed: boolean): Quantised {
+  const [height, width] = map.shape;
+  const values = map.data;
+  const levels = new Uint16Array(values.length);
+  const low = signed ? -scale : 0;
+  const factor = scale > 0 ? LEVELS / (scale - low) : 0;
+  const zero = signed ? LEVELS / 2 : 0;
+  for (let i = 0; i < values.length; i += 1) {
+    const value = values[i];
+    if (Number.isNaN(value)) levels[i] = NOT_A_NUMBER;
+    else if (factor === 0) levels[i] = zero;
+    else levels[i] = Math.max(0, Math.min(LEVELS - 1, Math.floor((value - low) * factor)));
+  }
+  return { width, height, values, levels, scale, signed };
+}
+
+/** Alpha of a magnitude `t` in 0..1 of the scale: quick to rise, so that weak evidence stays visible, and 0 at 0. */
+export const fade = (t: number) => Math.sqrt(Math.min(1, t));
+
+/** RGBA (little-endian words) of every level in a style; the last entry, for NaN, is transparent. */
+export function lookup(style: Style, signed: boolean): Uint32Array {
+  const table = colourTable(style.colours);
+  const words = new Uint32Array(LEVELS + 1);
+  for (let level = 0; level < LEVELS; level += 1) {
+    const t = signed ? Math.abs((level + 0.5) / (LEVELS / 2) - 1) : (level + 0.5) / LEVELS;
+    const alpha = style.opacity === null ? 255 : Math.round(255 * style.opacity * fade(t));
+    const entry = (level >> 4) * 3;
+    words[level] = (alpha << 24) | (table[entry + 2] << 16) | (table[entry + 1] << 8) | table[entry];
+  }
+  return words;
+}
+
+/** The map as RGBA words in a style. */
+export function colourise(map: Quantised, style: Style, into: Uint32Array): void {
+  const { values, levels, signed } = map;
+  const words = lookup(style, signed);
+  const zero = style.opacity === null ? words[signed ? LEVELS / 2 : 0] : 0;
+  const { threshold, sign } = style;
+  for (let i = 0; i < levels.length; i += 1) {
+    const value = values[i];
+    const hidden =
+      value === 0 ||
+      (value < 0 && (sign === "positive" || -value < threshold)) ||
+      (value > 0 && (sign === "negative" || value < threshold));
+    into[i] = hidden ? zero : words[levels[i]];
+  }
+}
+
+/** Gives a canvas its size in pixels; an empty picture leaves a 1 x 1 canvas, which every browser accepts. */
+function resize(canvas: HTMLCanvasElement, width: number, height: number): void {
+  if (canvas.width !== width) canvas.width = Math.max(1, width);
+  if (canvas.height !== height) canvas.height = Math.max(1, height);
+}
+
+/** Draws a quantised map; the canvas keeps its pixels while detached or of size 0. */
+export function drawMap(canvas: HTMLCanvasElement, map: Quantised, style: Style): void {
+  resize(canvas, map.width, map.height);
+  if (map.width * map.height === 0) {
+    clear(canvas);
+    return;
+  }
+  const image = new ImageData(map.width, map.height);
+  colourise(map, style, new Uint32Array(image.data.buffer));
+  canvas.getContext("2d", { willReadFrequently: true })?.putImageData(image, 0, 0);
+}
+
+/** Draws uint8 [h, w, 3] pixels. */
+export function drawPicture(canvas: HTMLCanvasElement, picture: NDArray<Uint8Array>): void {
+  const [height, width] = picture.shape;
+  resize(canvas, width, height);
+  if (width * height === 0) {
+    clear(canvas);
+    return;
+  }
+  const image = new ImageData(width, height);
+  const pixels = image.data;
+  const { data } = picture;
+  for (let from = 0, to = 0; from < data.length; from += 3, to += 4) {
+    pixels[to] = data[from];
+    pixels[to + 1] = data[from + 1];
+    pixels[to + 2] = data[from + 2];
+    pixels[to + 3] = 255;
+  }
+  canvas.getContext("2d", { willReadFrequently: true })?.putImageData(image, 0, 0);
+}
+
+export function clear(canvas: HTMLCanvasElement): void {
+  canvas.getContext("2d", { willReadFrequently: true })?.clearRect(0, 0, canvas.width, canvas.height);
+}
+
+/** A coarse map as values on a finer grid, bilinear between pixel centres; a fine one is returned as it is. */
+export function upsample(map: NDArray<Float32Array>, height: number, width: number): NDArray<Float32Array> {
+  const [h, w] = map.shape;
+  if (h * w === 0 || (h >= height && w >= width)) return map;
+  const data = new Float32Array(height * width);
+  for (let y = 0; y < height; y += 1) {
+    const fy = Math.min(h - 1, Math.max(0, ((y + 0.5) * h) / height - 0.5));
+    const y0 = Math.floor(fy);
+    const y1 = Math.min(h - 1, y0 + 1);
+    for (let x = 0; x < width; x += 1) {
+      const fx = Math.min(w - 1, Math.max(0, ((x + 0.5) * w) / width - 0.5));
+      const x0 = Math.floor(fx);
+      const x1 = Math.min(w - 1, x0 + 1);
+      const top = map.data[y0 * w + x0] * (1 - (fx - x0)) + map.data[y0 * w + x1] * (fx - x0);
+      const bottom = map.data[y1 * w + x0] * (1 - (fx - x0)) + map.data[y1 * w + x1] * (fx - x0);
+      data[y * width + x] = top * (1 - (fy - y0)) + bottom * (fy - y0);
+    }
+  }
+  return { dtype: "float32", shape: [height, width], data };
+}

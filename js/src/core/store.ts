@@ -1,0 +1,422 @@
+// What all views of one widget model share: the traits (synced with Python) and what the kernel sent (never synced).
+import type { AnyModel } from "@anywidget/types";
+import { Channel } from "./channel";
+import type { NDArray } from "./codec";
+import type {
+  Ablation,
+  Asked,
+  Crop,
+  Failure,
+  MapMessage,
+  MethodInfo,
+  Payloads,
+  Picture,
+  Prediction,
+  Progress,
+  Rectangle,
+  Region,
+  Result,
+  Setup,
+  Superpixels,
+  Target,
+  Thumbnail,
+  ToBrowser,
+} from "./protocol";
+import { upsample } from "./renderer";
+import { scaleOf } from "./stats";
+
+export type State = "empty" | "busy" | "idle" | "error" | "cancelled" | "silent";
+export type Topic =
+  | "traits"
+  | "setup"
+  | "picture"
+  | "prediction"
+  | "map"
+  | "ablation"
+  | "status"
+  | "thumbnails"
+  | "superpixels"
+  | "crop";
+
+/** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
+export const TRAITS = [
+  "image_index",
+  "target",
+  "layer",
+  "method",
+  "parameters",
+  "region",
+  "ablation",
+] as const satisfies readonly (keyof Asked)[];
+
+/** A map as shown: its values on the input grid or finer. */
+export interface ShownMap extends Omit<MapMessage, "array"> {
+  array: NDArray<Float32Array>;
+  /** Picture it was computed for. */
+  image: number;
+  scale: number;
+}
+
+/** A view that can draw itself for `snapshot`. */
+export interface Drawable {
+  toPng(): Promise<Uint8Array>;
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+
+/** What a map depends on; region and ablation only look at it. */
+function askKey(asked: Asked): string {
+  const { image_index, target, layer, method, parameters } = asked;
+  const own = Object.entries(parameters?.[method] ?? {}).sort();
+  return JSON.stringify([image_index, target && [target.index, target.versus ?? null], layer, method, own]);
+}
+
+const ablationKey = ({ image_index, region, ablation }: Asked) =>
+  JSON.stringify([image_index, region, ablation]);
+
+export class Store {
+  readonly channel: Channel;
+  setup: Setup | null = null;
+  picture: Picture | null = null;
+  prediction: Prediction | null = null;
+  map: ShownMap | null = null;
+  ablation: Ablation | null = null;
+  result: Result | null = null;
+  error: Failure | null = null;
+  cancelled: string | null = null;
+  progress: Progress | null = null;
+  /** Newest job that ended; a repeated answer does not lower it. */
+  finalRevision = 0;
+  superpixels: Superpixels | null = null;
+  crop: Crop | null = null;
+  readonly thumbnails = new Map<number, Thumbnail>();
+
+  #listeners = new Set<(topic: Topic) => void>();
+  #views: Drawable[] = [];
+  #asked: Asked | null = null;
+  /** A trait was changed here, at this revision, and the kernel has not taken it up yet. */
+  #pendingSince: number | null = null;
+  #ablationKey = "";
+  #mapKey = "";
+  #mapRevision = 0;
+  #sharedScales = new Map<string, number>();
+  #pages = new Set<number>();
+  #superpixelsFor = -1;
+  #history: (Region | null)[];
+  #historyAt = 0;
+  #travelling = false;
+
+  constructor(
+    readonly model: AnyModel,
+    signal?: AbortSignal,
+  ) {
+    this.channel = new Channel(
+      model,
+      (kind, payload, revision) => this.#receive(kind, payload, revision),
+      (silent) => {
+        if (silent) this.#pages.clear();
+        this.#emit("status");
+      },
+      signal,
+    );
+    this.#history = [this.get("region") ?? null];
+    for (const trait of TRAITS) model.on(`change:${trait}`, () => this.#traitChanged(trait));
+  }
+
+  get<K extends keyof Asked>(trait: K): Asked[K] {
+    return this.model.get(trait) as Asked[K];
+  }
+
+  /** Changes traits and saves them in one message; nothing is sent when nothing differs. */
+  set(changes: Partial<Asked>): void {
+    const differing = Object.entries(changes).filter(([name, value]) => !same(value, this.model.get(name)));
+    if (differing.length === 0) return;
+    this.#pendingSince = this.channel.revision;
+    for (const [name, value] of differing) this.model.set(name, value);
+    this.model.save_changes();
+    this.channel.expectJob();
+    this.#emit("status");
+  }
+
+  subscribe(listener: (topic: Topic) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Registers a view; the newest one answers snapshots. Returns how to remove it. */
+  addView(view: Drawable): () => void {
+    this.#views.push(view);
+    return () => {
+      this.#views = this.#views.filter((other) => other !== view);
+    };
+  }
+
+  get state(): State {
+    if (this.channel.silent) return "silent";
+    if (!this.setup) return "empty";
+    if (this.busy) return "busy";
+    if (this.error) return "error";
+    if (this.cancelled !== null) return "cancelled";
+    return this.setup.n_images > 0 ? "idle" : "empty";
+  }
+
+  get busy(): boolean {
+    return this.#pendingSince !== null || this.channel.revision > this.channel.finished;
+  }
+
+  /** The map on screen answers an older question than the one asked now. */
+  get stale(): boolean {
+    if (!this.map) return false;
+    if (this.#pendingSince === null && this.#mapRevision === this.channel.revision) return false;
+    return this.#mapKey !== askKey(this.#traits());
+  }
+
+  /** The ablation, if it is of the region and fill asked for now, or stands in while theirs is computed. */
+  get ablationShown(): Ablation | null {
+    const { region, ablation } = this.#traits();
+    if (!region || !ablation || !this.ablation) return null;
+    return this.busy || !this.ablationStale ? this.ablation : null;
+  }
+
+  get ablationStale(): boolean {
+    return this.#ablationKey !== ablationKey(this.#traits());
+  }
+
+  /** The map, if it belongs to the picture on screen. */
+  get mapOfPicture(): ShownMap | null {
+    return this.map && (!this.picture || this.map.image === this.picture.index) ? this.map : null;
+  }
+
+  /** The target with the prediction in place of "follow the prediction". */
+  get resolvedTarget(): Target | null {
+    const target = this.get("target");
+    if (target) return target;
+    return this.prediction ? { kind: "class", index: this.prediction.predicted, versus: null } : null;
+  }
+
+  get resolvedLayer(): string | null {
+    return this.get("layer") ?? this.setup?.layers.find((layer) => layer.recommended)?.name ?? null;
+  }
+
+  get method(): MethodInfo | null {
+    const name = this.get("method");
+    return this.setup?.methods.find((method) => method.name === name) ?? null;
+  }
+
+  /** Probabilities if the model is a classifier, else scores. */
+  get outputs(): Float32Array | null {
+    return this.prediction ? (this.prediction.probabilities ?? this.prediction.scores).data : null;
+  }
+
+  label(index: number): string {
+    return this.setup?.labels[index] ?? `class ${index}`;
+  }
+
+  /** Largest scale seen so far over images, for the map's method and layer. */
+  get sharedScale(): number {
+    return this.map ? (this.#sharedScales.get(scaleKey(this.map)) ?? this.map.scale) : 0;
+  }
+
+  requestThumbnails(index: number): void {
+    const size = Math.min(40, this.setup?.max_thumbnails ?? 40);
+    const page = Math.floor(index / size);
+    if (!this.setup || this.#pages.has(page) || this.thumbnails.has(index)) return;
+    this.#pages.add(page);
+    this.channel.send("thumbnails", {
+      start: page * size,
+      stop: Math.min(this.setup.n_images, (page + 1) * size),
+    });
+  }
+
+  requestSuperpixels(): void {
+    if (!this.picture || this.superpixels?.index === this.picture.index) return;
+    if (this.#superpixelsFor === this.picture.index && !this.channel.silent) return;
+    this.#superpixelsFor = this.picture.index;
+    this.channel.send("superpixels");
+  }
+
+  requestCrop(area: Rectangle, maxPixels: number): void {
+    if (this.picture) this.channel.send("crop", { index: this.picture.index, ...area, max_px: maxPixels });
+  }
+
+  cancel(): void {
+    this.channel.send("cancel", {});
+  }
+
+  retry(): void {
+    this.channel.send("retry", {});
+    this.#pendingSince = this.channel.revision;
+    this.#emit("status");
+  }
+
+  get canUndo(): boolean {
+    return this.#historyAt > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.#historyAt < this.#history.length - 1;
+  }
+
+  undo(): void {
+    if (this.canUndo) this.#travel(this.#historyAt - 1);
+  }
+
+  redo(): void {
+    if (this.canRedo) this.#travel(this.#historyAt + 1);
+  }
+
+  setRegion(region: Region | null): void {
+    this.set(region ? { region } : { region, ablation: null });
+  }
+
+  /** Another picture: a region drawn on the last one means nothing here. */
+  setImage(index: number): void {
+    this.set({ image_index: index, region: null, ablation: null });
+    this.#history = [null];
+    this.#historyAt = 0;
+  }
+
+  #travel(to: number): void {
+    this.#historyAt = to;
+    this.#travelling = true;
+    this.setRegion(this.#history[to]);
+    this.#travelling = false;
+  }
+
+  #traits(): Asked {
+    return Object.fromEntries(TRAITS.map((trait) => [trait, this.model.get(trait)])) as unknown as Asked;
+  }
+
+  #traitChanged(trait: keyof Asked): void {
+    if (trait === "region") {
+      const region = this.get("region") ?? null;
+      if (!this.#travelling && !same(region, this.#history[this.#historyAt])) {
+        this.#history = [...this.#history.slice(0, this.#historyAt + 1), region];
+        this.#historyAt = this.#history.length - 1;
+      }
+    }
+    this.#emit("traits");
+  }
+
+  #emit(topic: Topic): void {
+    for (const listener of this.#listeners) listener(topic);
+  }
+
+  #receive(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
+    switch (kind) {
+      case "ack":
+        break;
+      case "setup":
+        this.setup = payload as Setup;
+        this.#emit("setup");
+        break;
+      case "accepted":
+        this.#asked = payload as Asked;
+        this.#takenUp(revision);
+        this.error = null;
+        this.cancelled = null;
+        this.progress = null;
+        break;
+      case "picture": {
+        this.picture = payload as Picture;
+        if (this.crop?.index !== this.picture.index) this.crop = null;
+        this.#emit("picture");
+        break;
+      }
+      case "prediction":
+        this.prediction = payload as Prediction;
+        this.#emit("prediction");
+        break;
+      case "progress":
+        this.progress = payload as Progress;
+        break;
+      case "map":
+        this.#receiveMap(payload as MapMessage, revision);
+        break;
+      case "ablation":
+        this.ablation = "fill" in payload ? (payload as Ablation) : null;
+        this.#ablationKey = ablationKey(this.#asked ?? this.#traits());
+        this.#emit("ablation");
+        break;
+      case "result":
+        this.result = payload as Result;
+        this.progress = null;
+        this.#mapRevision = revision;
+        this.#mapKey = askKey(this.#answered());
+        this.#ablationKey = ablationKey(this.#answered());
+        break;
+      case "error":
+        this.error = payload as Failure;
+        this.progress = null;
+        this.#withdraw(this.error.withdrawn ?? []);
+        break;
+      case "cancelled":
+        this.cancelled = (payload as Payloads["cancelled"]).message;
+        this.progress = null;
+        break;
+      case "thumbnails":
+        for (const item of (payload as Payloads["thumbnails"]).items) this.thumbnails.set(item.index, item);
+        this.#emit("thumbnails");
+        break;
+      case "superpixels":
+        if ((payload as Superpixels).array) this.superpixels = payload as Superpixels;
+        this.#superpixelsFor = -1;
+        this.#emit("superpixels");
+        break;
+      case "crop":
+        if ((payload as Crop).array) this.crop = payload as Crop;
+        this.#emit("crop");
+        break;
+      case "snapshot":
+        void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
+        break;
+    }
+    this.finalRevision = Math.max(this.finalRevision, this.channel.finished);
+    this.#emit("status");
+  }
+
+  /** The kernel took a state up; or, asked again, it stayed with an older one because it refused the new values. */
+  #takenUp(revision: number): void {
+    if (this.#pendingSince === null) return;
+    if (revision > this.#pendingSince) this.#pendingSince = null;
+    else if (this.channel.probed && this.#asked) {
+      this.#pendingSince = null;
+      for (const trait of TRAITS) this.model.set(trait, this.#asked[trait]);
+    }
+  }
+
+  /** What the newest final reply answers: the traits, unless they have changed since it was asked. */
+  #answered(): Asked {
+    return this.#pendingSince !== null && this.#asked ? this.#asked : this.#traits();
+  }
+
+  #withdraw(kinds: NonNullable<Failure["withdrawn"]>): void {
+    for (const kind of kinds) {
+      this[kind] = null;
+      this.#emit(kind);
+    }
+  }
+
+  #receiveMap(message: MapMessage, revision: number): void {
+    const [height, width] = this.setup?.input_shape ?? [0, 0];
+    const scale = scaleOf(message.array.data);
+    const asked = this.#asked ?? this.#traits();
+    this.map = { ...message, array: upsample(message.array, height, width), image: asked.image_index, scale };
+    this.#mapRevision = revision;
+    this.#mapKey = askKey(asked);
+    if (!message.partial) {
+      const key = scaleKey(message);
+      this.#sharedScales.set(key, Math.max(scale, this.#sharedScales.get(key) ?? 0));
+    }
+    this.#emit("map");
+  }
+
+  async #answerSnapshot(token: string): Promise<void> {
+    const view = this.#views[this.#views.length - 1];
+    if (!view) return;
+    const data = await view.toPng();
+    this.channel.send("snapshot", { token, png: { dtype: "uint8", shape: [data.length], data } });
+  }
+}
+
+const scaleKey = (map: Pick<MapMessage, "method" | "layer">) => JSON.stringify([map.method, map.layer]);

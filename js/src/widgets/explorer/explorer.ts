@@ -1,0 +1,179 @@
+// One view of the Explorer: composes the parts and passes changes on. All state is in the store, the display or the viewport.
+
+import type { Change, Context, Part, Point } from "../../components/context";
+import { displayControls, signControl } from "../../components/display_controls";
+import { layerPicker } from "../../components/layer_picker";
+import { legend } from "../../components/legend";
+import { methodPicker } from "../../components/method_picker";
+import { parameterForm } from "../../components/parameters";
+import { imageRail } from "../../components/rail";
+import { regionBox } from "../../components/region_box";
+import { RegionState } from "../../components/region_state";
+import { regionTools, zoomControl } from "../../components/region_tools";
+import { toPng } from "../../components/snapshot";
+import { statusLine } from "../../components/status_line";
+import { targetPicker } from "../../components/target_picker";
+import { linkedViews, type Views } from "../../components/views";
+import { Display } from "../../core/display";
+import { h, setAttr, setText, uniqueId } from "../../core/dom";
+import type { Store } from "../../core/store";
+import { Viewport } from "../../core/viewport";
+
+const EVERYTHING: Change[] = [
+  "setup",
+  "picture",
+  "prediction",
+  "map",
+  "ablation",
+  "thumbnails",
+  "display",
+  "traits",
+  "cursor",
+  "status",
+];
+
+export class Explorer {
+  readonly root: HTMLElement;
+  #parts: Part[];
+  #views: Views;
+  #live = h("div", { class: "xaiw-sr", "aria-live": "polite" });
+  #summary = h("span");
+  #controller = new AbortController();
+  #forget: (() => void)[] = [];
+
+  constructor(
+    private readonly store: Store,
+    signal?: AbortSignal,
+  ) {
+    const context: Context = {
+      store,
+      display: new Display(),
+      viewport: new Viewport(),
+      signal: this.#controller.signal,
+      announce: (text) => setText(this.#live, text),
+      cursor: null,
+      setCursor: (point: Point | null) => {
+        context.cursor = point;
+        this.#update("cursor");
+      },
+    };
+    const region = new RegionState(store);
+    this.#views = linkedViews(context, region, (change) => this.#update(change));
+    const rail = imageRail(context);
+    const side = [targetPicker, layerPicker, methodPicker, parameterForm].map((make) => make(context));
+    const tools = regionTools(context, this.#views.drawing);
+    const sign = signControl(context);
+    const zoom = zoomControl(context, this.#views.panes);
+    const scale = legend(context);
+    const display = displayControls(context);
+    const box = regionBox(context, region, this.#views.drawing);
+    const status = statusLine(context);
+    // The views come first: they refresh the region that the box describes.
+    this.#parts = [this.#views, rail, ...side, tools, sign, zoom, scale, display, box, status];
+
+    const railId = uniqueId("rail");
+    const sideId = uniqueId("side");
+    rail.root.id = railId;
+    const sidePanel = h("div", { class: "xaiw-side", id: sideId }, ...side.map((part) => part.root));
+    const main = h(
+      "div",
+      { class: "xaiw-main" },
+      this.#views.root,
+      scale.root,
+      h("div", { class: "xaiw-tools" }, tools.root, sign.root, zoom.root),
+      display.root,
+      box.root,
+    );
+    const body = h(
+      "div",
+      { class: "xaiw-body" },
+      rail.root,
+      h("div", { class: "xaiw-middle" }, main),
+      sidePanel,
+    );
+    const folds = h(
+      "div",
+      { class: "xaiw-folds" },
+      foldButton("Images", railId, body, "has-rail", true),
+      foldButton("Settings", sideId, body, "has-side", false, this.#summary),
+    );
+    this.root = h(
+      "div",
+      {
+        class: "xaiw",
+        role: "region",
+        "aria-label": "Explorer",
+        "data-widget": "explorer",
+        "data-lm-suppress-shortcuts": "true",
+        "data-state": "empty",
+        "data-revision": 0,
+      },
+      folds,
+      body,
+      status.root,
+      this.#live,
+    );
+    this.root.addEventListener("keydown", (event) => this.#undoKeys(event));
+
+    context.display.onChange(() => this.#update("display"));
+    this.#forget.push(
+      store.subscribe((topic) => this.#update(topic)),
+      store.addView({ toPng: () => toPng(context, this.#views.panes) }),
+    );
+    for (const change of EVERYTHING) this.#update(change);
+    signal?.addEventListener("abort", () => this.remove(), { once: true });
+  }
+
+  /** Lets go of everything; safe to call twice, as hosts may do both or neither. */
+  remove(): void {
+    this.#controller.abort();
+    for (const forget of this.#forget) forget();
+    this.#forget = [];
+    this.root.remove();
+  }
+
+  #update(change: Change): void {
+    for (const part of this.#parts) part.update(change);
+    if (change === "cursor" || change === "display" || change === "draft") return;
+    const { store } = this;
+    setAttr(this.root, "data-state", store.state);
+    setAttr(this.root, "data-revision", store.finalRevision);
+    setAttr(this.root, "aria-busy", store.busy);
+    const target = store.resolvedTarget;
+    const words = [target && store.label(target.index), store.method?.title].filter(Boolean);
+    setText(this.#summary, words.join(" \u00b7 "));
+  }
+
+  #undoKeys(event: KeyboardEvent): void {
+    const typing = (event.target as Element).matches("input:not([type=range]), select, textarea");
+    if (typing || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.shiftKey) this.store.redo();
+    else this.store.undo();
+  }
+}
+
+/** A button for narrow views that folds a panel away; the panel's own place in the grid is left to CSS. */
+function foldButton(
+  text: string,
+  controls: string,
+  body: HTMLElement,
+  className: string,
+  open: boolean,
+  ...rest: Node[]
+): HTMLElement {
+  const button = h(
+    "button",
+    { type: "button", class: "xaiw-fold-button", "aria-controls": controls },
+    h("b", {}, text),
+    ...rest,
+  );
+  const set = (value: boolean) => {
+    body.classList.toggle(className, value);
+    setAttr(button, "aria-expanded", value);
+  };
+  set(open);
+  button.addEventListener("click", () => set(!body.classList.contains(className)));
+  return button;
+}
