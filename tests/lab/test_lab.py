@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.lab import axe
 from tests.lab.page import Lab
 
 pytestmark = pytest.mark.lab
@@ -69,6 +70,27 @@ def test_a_widget_comes_back_after_a_reload(lab: Lab) -> None:
     page.page.locator("button.counter").click()
     page.reload()
     expect(page.page.locator("button.counter")).to_have_text("count 1")
+
+
+def test_errors_in_the_console_are_noticed(lab: Lab) -> None:
+    page = lab.open(["1"])
+    page.page.evaluate("() => console.error('planted')")
+    page.settle()
+    assert [error.split(" ")[0] for error in page.console_errors] == ["planted"]
+
+
+def test_axe_finds_a_button_without_a_name_and_nothing_else(lab: Lab) -> None:
+    page = lab.open([COUNTER])
+    button = page.page.locator("button.counter")
+    assert axe.violations(button.locator("..")) == []
+    button.evaluate("(button) => { button.textContent = ''; }")
+    (found,) = axe.violations(button.locator(".."))
+    assert found.startswith("button-name")
+
+
+def test_a_canvas_of_two_device_pixels_per_pixel(lab: Lab) -> None:
+    page = lab.open(["1"], device_pixel_ratio=2)
+    assert page.page.evaluate("() => devicePixelRatio") == 2
 
 
 def test_the_theme_becomes_dark(lab: Lab) -> None:
