@@ -42,7 +42,7 @@ export function displayControls(context: Context): Part {
     (v) => display.set({ threshold: v }),
   );
   threshold.root.title = "Percentile of the magnitude below which nothing is drawn";
-  const colours = h("select", { "aria-label": "Colour map" });
+  const colours = h("select", { "aria-label": "Colour map", title: "Colour map" });
   colours.addEventListener("change", () => {
     const signed = context.store.map?.signed !== false;
     display.set(signed ? { diverging: colours.value } : { sequential: colours.value });
@@ -65,7 +65,7 @@ export function displayControls(context: Context): Part {
     { class: "xaiw-tools" },
     opacity.root,
     threshold.root,
-    h("label", { class: "xaiw-select" }, h("span", {}, "Colours"), colours),
+    h("span", { class: "xaiw-select" }, colours),
     scale.root,
   );
   let names: readonly string[] = [];

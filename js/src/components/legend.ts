@@ -30,7 +30,8 @@ export function legend(context: Context): Part {
       const range = legendRange(context);
       const has = store.map !== null;
       setText(low, has ? (range.low === 0 ? "0" : signed(range.low)) : "");
-      setText(high, has ? (range.high === 0 ? "0" : signed(range.high)) : "");
+      const plain = store.map?.signed === false;
+      setText(high, has ? (plain || range.high === 0 ? magnitude(range.high) : signed(range.high)) : "");
       bar.style.backgroundImage = has ? gradient(coloursShown(context), range.from, range.to) : "";
       setAttr(bar, "role", has ? "img" : null);
       setAttr(

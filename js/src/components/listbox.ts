@@ -14,7 +14,12 @@ export class Listbox {
   #active: HTMLElement | null = null;
 
   constructor(private readonly options: ListboxOptions) {
-    this.root = h("div", { role: "listbox", "aria-label": options.label, class: "xaiw-listbox" });
+    this.root = h("div", {
+      role: "listbox",
+      "aria-label": options.label,
+      class: "xaiw-listbox",
+      hidden: true,
+    });
     if (options.orientation) this.setOrientation(options.orientation);
     this.root.addEventListener("click", (event) => {
       const option = (event.target as Element).closest<HTMLElement>("[role=option]");
@@ -38,6 +43,7 @@ export class Listbox {
       : null;
     const value = (focused ?? this.#active)?.dataset.value;
     this.root.replaceChildren(...options);
+    this.root.hidden = options.length === 0;
     this.#active = options.find((option) => option.dataset.value === value) ?? null;
     this.#rove();
     if (focused) this.#active?.focus({ preventScroll: true });

@@ -22,11 +22,13 @@ export function methodPicker(context: Context): Part {
       context.announce(`Method ${method.title}`);
     },
   });
+  const none = h("small", { class: "xaiw-none", hidden: true }, "None applies to this model.");
   const root = h(
     "section",
     { class: "xaiw-section" },
     h("div", { class: "xaiw-heading" }, h("h3", {}, "Method")),
     listbox.root,
+    none,
   );
 
   function option(method: MethodInfo): HTMLElement {
@@ -49,7 +51,10 @@ export function methodPicker(context: Context): Part {
   }
 
   function update(change: Change): void {
-    if (change === "setup") listbox.setOptions((store.setup?.methods ?? []).map(option));
+    if (change === "setup") {
+      listbox.setOptions((store.setup?.methods ?? []).map(option));
+      none.hidden = store.setup === null || store.setup.methods.length > 0;
+    }
     if (change === "setup" || change === "traits") {
       const name = store.get("method");
       listbox.select(name);

@@ -110,8 +110,8 @@ export class Pane {
     this.#horizontal.hidden = !inside;
     if (!inside) return;
     const t = this.viewport.transform(this.#size);
-    this.#vertical.style.transform = `translateX(${t.x + point.x * t.scale}px)`;
-    this.#horizontal.style.transform = `translateY(${t.y + point.y * t.scale}px)`;
+    this.#vertical.style.transform = `translateX(${Math.round(t.x + point.x * t.scale)}px)`;
+    this.#horizontal.style.transform = `translateY(${Math.round(t.y + point.y * t.scale)}px)`;
   }
 
   setRegion(shape: Shape | null): void {

@@ -106,7 +106,7 @@ export function parameterForm(context: Context): Part {
       shown = infos;
       setters = [];
       fields.replaceChildren(...infos.map(field));
-      if (!infos.length) fields.append(h("small", {}, store.setup ? "This method has none." : ""));
+      if (!infos.length) fields.append(h("small", {}, store.method ? "This method has none." : ""));
     }
     const own = values();
     infos.forEach((info, index) => {

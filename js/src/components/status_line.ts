@@ -54,9 +54,10 @@ export function statusLine(context: Context): Part {
     message,
     h("span", { class: "xaiw-space" }),
     work,
+    details,
     retry,
   );
-  const root = h("div", { class: "xaiw-foot" }, fold, details, line);
+  const root = h("div", { class: "xaiw-foot" }, fold, line);
 
   const toggleFold = () => {
     fold.hidden = !fold.hidden;

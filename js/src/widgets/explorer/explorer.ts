@@ -136,6 +136,7 @@ export class Explorer {
     for (const part of this.#parts) part.update(change);
     if (change === "cursor" || change === "display" || change === "draft") return;
     const { store } = this;
+    this.root.classList.toggle("has-setup", store.setup !== null);
     setAttr(this.root, "data-state", store.state);
     setAttr(this.root, "data-revision", store.finalRevision);
     setAttr(this.root, "aria-busy", store.busy);
