@@ -25,7 +25,9 @@ EXPLORER = """
 import xai_widgets as xw
 data = xw.demo.dataset("lesions", n=24, seed=1, ruler="malignant")
 explorer = xw.Explorer(xw.demo.model("lesions-shortcut"), data.images)
-explorer.method = "integrated_gradients"
+explorer.image_index = 2
+explorer.region = {"type": "rect", "x": 104, "y": 8, "width": 22, "height": 114}
+explorer.ablation = "blur"
 explorer
 """
 WIDGETS = {"explorer": EXPLORER}

@@ -162,6 +162,7 @@ class LabPage:
     def wait_until_ready(self) -> None:
         """Wait until the notebook is open, its kernel idle and the side bar out of the way."""
         self.page.wait_for_function(READY)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
         self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
 
     def run_all(self) -> None:
@@ -206,6 +207,7 @@ class LabPage:
         """Switch JupyterLab's theme."""
         self.command("apputils:change-theme", theme=name)
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     # Widgets
 
