@@ -1,8 +1,9 @@
 """Write matplotlib's colour tables, and a fixture to test against them, for the browser.
 
 Run with the project's Python from any folder: ``python js/scripts/export_colours.py``. It writes
-``js/src/core/colour_tables.ts`` (256 RGB entries a map, base64) and ``js/tests/fixtures/colours.json`` (values and
-the RGBA pixels matplotlib gives them), which are both committed.
+``js/src/core/colour_tables.ts`` (256 RGB entries a map, base64) and
+``js/tests/fixtures/colours.json`` (values and the RGBA pixels matplotlib gives them), which are
+both committed.
 """
 
 import base64
