@@ -1,0 +1,129 @@
+// Mounts the Explorer over a mock model in the test page and takes it away again.
+import { afterEach } from "vitest";
+import type { Asked } from "../src/core/protocol";
+import "../src/widgets/explorer/explorer.css";
+import create from "../src/widgets/explorer/index";
+import { type KernelOptions, MockKernel } from "./mock_kernel";
+import { MockModel } from "./mock_model";
+
+export interface Mounted {
+  model: MockModel;
+  kernel: MockKernel;
+  host: HTMLElement;
+  root: HTMLElement;
+  /** Another view of the same model. */
+  again(): HTMLElement;
+  close(): void;
+}
+
+const open = new Set<() => void>();
+afterEach(() => {
+  for (const close of open) close();
+  open.clear();
+  delete document.body.dataset.jpThemeLight;
+  document.body.removeAttribute("style");
+});
+
+export function mount(
+  options: KernelOptions & { traits?: Partial<Asked>; width?: number; silent?: boolean } = {},
+): Mounted {
+  const model = new MockModel(options.traits);
+  const kernel = new MockKernel(model, options);
+  if (options.silent) model.onSend = () => {};
+  const widget = create();
+  const controllers: AbortController[] = [];
+  const view = () => {
+    const host = document.createElement("div");
+    host.style.width = `${options.width ?? 1120}px`;
+    document.body.append(host);
+    const controller = new AbortController();
+    controllers.push(controller);
+    const { signal } = controller;
+    widget.render({ model: model.any, el: host, signal, experimental: {} as never, host: {} as never });
+    return host;
+  };
+  widget.initialize({ model: model.any, signal: new AbortController().signal, experimental: {} as never });
+  const host = view();
+  const hosts = [host];
+  const close = () => {
+    for (const controller of controllers) controller.abort();
+    for (const each of hosts) each.remove();
+  };
+  open.add(close);
+  return {
+    model,
+    kernel,
+    host,
+    root: host.querySelector(".xaiw") as HTMLElement,
+    again() {
+      const other = view();
+      hosts.push(other);
+      return other.querySelector(".xaiw") as HTMLElement;
+    },
+    close,
+  };
+}
+
+export const find = <T extends Element = HTMLElement>(root: ParentNode, selector: string): T => {
+  const element = root.querySelector<T>(selector);
+  if (!element) throw new Error(`Nothing matches ${selector}.`);
+  return element;
+};
+
+export const option = (root: ParentNode, list: string, value: string | number) =>
+  find(root, `[role=listbox][aria-label="${list}"] [role=option][data-value="${value}"]`);
+
+export const selected = (root: ParentNode, list: string) =>
+  root.querySelector<HTMLElement>(`[role=listbox][aria-label="${list}"] [aria-selected=true]`)?.dataset.value;
+
+export const button = (root: ParentNode, text: string) => {
+  const found = [...root.querySelectorAll("button")].find(
+    (each) => each.textContent?.trim() === text || each.getAttribute("aria-label") === text,
+  );
+  if (!found) throw new Error(`There is no button "${text}".`);
+  return found;
+};
+
+export const pixels = (root: ParentNode, selector: string): Uint8ClampedArray => {
+  const canvas = find<HTMLCanvasElement>(root, selector);
+  const ink = canvas.getContext("2d") as CanvasRenderingContext2D;
+  return ink.getImageData(0, 0, canvas.width, canvas.height).data;
+};
+
+export const checksum = (data: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 1) sum = (sum * 31 + data[i]) | 0;
+  return sum;
+};
+
+export const press = (element: Element, key: string, init: KeyboardEventInit = {}) =>
+  element.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...init }));
+
+export const slide = (root: ParentNode, label: string, value: number) => {
+  const input = find<HTMLInputElement>(root, `input[aria-label="${label}"]`);
+  input.value = String(value);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+};
+
+/** A pointer event at a share of a frame. */
+export const point = (frame: HTMLElement, type: string, u: number, v: number, init: PointerEventInit = {}) => {
+  const box = frame.getBoundingClientRect();
+  const { left, top, width, height } = box;
+  frame.dispatchEvent(
+    new PointerEvent(type, {
+      pointerId: 1,
+      clientX: left + u * width,
+      clientY: top + v * height,
+      button: 0,
+      bubbles: true,
+      cancelable: true,
+      ...init,
+    }),
+  );
+};
+
+export const frames = (count = 2) =>
+  new Promise<void>((done) => {
+    const step = (left: number) => (left ? requestAnimationFrame(() => step(left - 1)) : done());
+    step(count);
+  });
