@@ -9,7 +9,7 @@ import traitlets
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.base import ExplainableModel
-from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task, engine_of
+from xai_widgets.widgets.engine import Outcome, Steps, Task, engine_of
 from xai_widgets.widgets.protocol import Message, pack, unpack
 
 
@@ -29,14 +29,11 @@ class ToolWidget(anywidget.AnyWidget):
 
     def __init__(self, model: ExplainableModel, **traits: Any) -> None:
         self.model = model
+        self._engine = engine_of(model)
         self._owner = object()
         self._sending = threading.Lock()
         super().__init__(**traits)
         self.on_msg(self._receive)
-
-    @property
-    def _engine(self) -> Engine:
-        return engine_of(self.model)
 
     def _submit(self, lane: str, steps: Steps, finish: Any) -> Task:
         return self._engine.submit(Task(self._owner, lane, steps, finish))
@@ -60,7 +57,8 @@ class ToolWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop what is running and remove the widget from all views."""
-        self._engine.cancel(self._owner)
+        if self.comm is not None:  # else closed before, or never opened: nothing can be running
+            self._engine.cancel(self._owner)
         super().close()
 
 
