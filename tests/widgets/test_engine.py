@@ -158,7 +158,7 @@ def test_the_cache_keeps_the_newest_results_that_fit() -> None:
     assert (cache.get("huge"), cache.get("d")) == (None, "D")
 
 
-def test_a_model_has_one_engine_which_dies_with_it(model) -> None:  # noqa: ANN001
+def test_a_model_has_one_engine_which_dies_with_it(model) -> None:
     assert engine_of(model) is engine_of(model)
 
     class Stub:
