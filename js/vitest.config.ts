@@ -3,6 +3,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  optimizeDeps: { include: ["axe-core"] },
   test: {
     include: ["tests/**/*.test.ts"],
     browser: {

@@ -3,7 +3,14 @@ import { Channel, PROBE_AFTER_MS, SILENT_AFTER_MS } from "../src/core/channel";
 import type { Asked, Payloads } from "../src/core/protocol";
 import { DEFAULTS, MockModel } from "./mock_model";
 
-const result: Payloads["result"] = { seconds: 1, cached: false, target: null, layer: null, facts: [], notes: [] };
+const result: Payloads["result"] = {
+  seconds: 1,
+  cached: false,
+  target: null,
+  layer: null,
+  facts: [],
+  notes: [],
+};
 const asked: Asked = DEFAULTS;
 
 let model: MockModel;

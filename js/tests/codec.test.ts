@@ -24,7 +24,10 @@ describe("arrays in messages", () => {
   test("arrays are found at any depth and numbered in order", () => {
     const buffers: ArrayBuffer[] = [];
     const array = (value: number) => ({ dtype: "uint8" as const, shape: [1], data: Uint8Array.of(value) });
-    const sent = encode({ items: [{ array: array(7) }, { array: null }, { array: array(9) }], text: "x" }, buffers);
+    const sent = encode(
+      { items: [{ array: array(7) }, { array: null }, { array: array(9) }], text: "x" },
+      buffers,
+    );
     expect(sent).toEqual({
       items: [{ array: reference("uint8", [1], 0) }, { array: null }, { array: reference("uint8", [1], 1) }],
       text: "x",
@@ -77,9 +80,13 @@ describe("arrays in messages", () => {
 
   test("what does not fit is refused in a sentence", () => {
     const buffers = [new DataView(new ArrayBuffer(4))];
-    expect(() => decodeArray(reference("complex64" as DType, [1]), buffers)).toThrow(/dtype "complex64" is not one of/);
+    expect(() => decodeArray(reference("complex64" as DType, [1]), buffers)).toThrow(
+      /dtype "complex64" is not one of/,
+    );
     expect(() => decodeArray(reference("float32", [2]), buffers)).toThrow("needs 8 bytes; got 4");
     expect(() => decodeArray(reference("float32", [1], 3), buffers)).toThrow("asked for buffer 3");
-    expect(() => encode({ dtype: "uint8", shape: [1], data: new Float32Array(1) }, [])).toThrow("is a Float32Array");
+    expect(() => encode({ dtype: "uint8", shape: [1], data: new Float32Array(1) }, [])).toThrow(
+      "is a Float32Array",
+    );
   });
 });

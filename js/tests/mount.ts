@@ -106,7 +106,13 @@ export const slide = (root: ParentNode, label: string, value: number) => {
 };
 
 /** A pointer event at a share of a frame. */
-export const point = (frame: HTMLElement, type: string, u: number, v: number, init: PointerEventInit = {}) => {
+export const point = (
+  frame: HTMLElement,
+  type: string,
+  u: number,
+  v: number,
+  init: PointerEventInit = {},
+) => {
   const box = frame.getBoundingClientRect();
   const { left, top, width, height } = box;
   frame.dispatchEvent(

@@ -14,9 +14,14 @@ test("final kinds and kinds of a job are kinds", () => {
   expect(new Set(TO_KERNEL).size).toBe(TO_KERNEL.length);
 });
 
-test.each([null, 3, "hello", {}, { v: 2, kind: "ack", revision: 0 }, { v: 1, kind: "alert", revision: 0 }, { v: 1, kind: "ack" }])(
-  "%o is not one of our messages",
-  (content) => {
-    expect(readEnvelope(content)).toBeNull();
-  },
-);
+test.each([
+  null,
+  3,
+  "hello",
+  {},
+  { v: 2, kind: "ack", revision: 0 },
+  { v: 1, kind: "alert", revision: 0 },
+  { v: 1, kind: "ack" },
+])("%o is not one of our messages", (content) => {
+  expect(readEnvelope(content)).toBeNull();
+});

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { Region } from "../src/core/protocol";
-import { decodeRuns, emptyMask, encodeRuns, type Mask, maskOf, outline, paint, resample, shareOf } from "../src/core/regions";
+import {
+  decodeRuns,
+  emptyMask,
+  encodeRuns,
+  type Mask,
+  maskOf,
+  outline,
+  paint,
+  resample,
+  shareOf,
+} from "../src/core/regions";
 import { random } from "./mock_kernel";
 import { f32 } from "./mock_model";
 
@@ -44,13 +54,20 @@ describe("masks hold the pixels whose centres are inside", () => {
   test("random polygons, convex or not", () => {
     const next = random(3);
     for (let round = 0; round < 30; round += 1) {
-      const points = Array.from({ length: 3 + (round % 6) }, (): [number, number] => [next() * 48 - 4, next() * 38 - 4]);
+      const points = Array.from({ length: 3 + (round % 6) }, (): [number, number] => [
+        next() * 48 - 4,
+        next() * 38 - 4,
+      ]);
       expect(mask({ type: "polygon", points })).toEqual(brute((x, y) => inside(points, x, y)));
     }
   });
 
   test("superpixels by id, on a coarser grid; none before the labels are here", () => {
-    const labels = { dtype: "uint16" as const, shape: [3, 4], data: Uint16Array.from({ length: 12 }, (_, i) => i) };
+    const labels = {
+      dtype: "uint16" as const,
+      shape: [3, 4],
+      data: Uint16Array.from({ length: 12 }, (_, i) => i),
+    };
     const region: Region = { type: "superpixels", ids: [0, 6] };
     const found = maskOf(region, picture, 40, 30, labels);
     expect(found).toEqual(brute((x, y) => (x < 10 && y < 10) || (x >= 20 && x < 30 && y >= 10 && y < 20)));
@@ -68,8 +85,14 @@ describe("masks hold the pixels whose centres are inside", () => {
 
 describe("run lengths", () => {
   test.each([
-    [[0, 0, 1, 1, 0], [2, 2, 1]],
-    [[1, 1, 0], [0, 2, 1]],
+    [
+      [0, 0, 1, 1, 0],
+      [2, 2, 1],
+    ],
+    [
+      [1, 1, 0],
+      [0, 2, 1],
+    ],
     [[0, 0], [2]],
     [[1], [0, 1]],
     [[], [0]],
@@ -112,7 +135,9 @@ describe("shares", () => {
 });
 
 test("an outline follows the edges of the mask and its holes", () => {
-  expect(outline({ width: 3, height: 3, data: Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0, 0) })).toBe("M1 1L2 1L2 2L1 2Z");
+  expect(outline({ width: 3, height: 3, data: Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0, 0) })).toBe(
+    "M1 1L2 1L2 2L1 2Z",
+  );
   const ring = outline({ width: 3, height: 3, data: Uint8Array.of(1, 1, 1, 1, 0, 1, 1, 1, 1) });
   expect(ring.match(/M/g)).toHaveLength(2);
   expect(outline(emptyMask(3, 3))).toBe("");

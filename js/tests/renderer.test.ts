@@ -34,7 +34,8 @@ describe("colours equal matplotlib's", () => {
         expect(drawn[4 * i + 3]).toBe(0);
         continue;
       }
-      for (let c = 0; c < 4; c += 1) expect(Math.abs(drawn[4 * i + c] - wanted[4 * i + c])).toBeLessThanOrEqual(2);
+      for (let c = 0; c < 4; c += 1)
+        expect(Math.abs(drawn[4 * i + c] - wanted[4 * i + c])).toBeLessThanOrEqual(2);
     }
     expect(nan).toBe(1);
   });
@@ -78,7 +79,11 @@ describe("an overlay", () => {
   });
 
   test("leaves out what is below the threshold", () => {
-    const drawn = draw([0.2, 0.5, -0.2, -0.5], [1, 4], 1, true, { ...style, threshold: 0.3, colours: "RdBu_r" });
+    const drawn = draw([0.2, 0.5, -0.2, -0.5], [1, 4], 1, true, {
+      ...style,
+      threshold: 0.3,
+      colours: "RdBu_r",
+    });
     expect([drawn[3] > 0, drawn[7] > 0, drawn[11] > 0, drawn[15] > 0]).toEqual([false, true, false, true]);
   });
 });
@@ -92,11 +97,7 @@ describe("pictures and odd sizes", () => {
     expect(read(canvas)[3]).toBe(0);
   });
 
-  test.each([
-    [[0, 0]],
-    [[0, 4]],
-    [[3, 0]],
-  ])("a map of shape %s draws nothing and throws nothing", (shape) => {
+  test.each([[[0, 0]], [[0, 4]], [[3, 0]]])("a map of shape %s draws nothing and throws nothing", (shape) => {
     const canvas = document.createElement("canvas");
     drawMap(canvas, quantise(f32(shape, []), 1, true), opaque("RdBu_r"));
     drawPicture(canvas, u8([...shape, 3], []));

@@ -109,8 +109,7 @@ function key(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawin
     return true;
   }
   if (tool !== "pan" && (event.key === "Enter" || event.key === " " || event.key === "Delete")) {
-    const { picture } = viewport;
-    const point = context.cursor ?? { x: picture.width / 2, y: picture.height / 2 };
+    const point = context.cursor ?? middle(viewport);
     context.setCursor(point);
     drawing.act(point, Math.min(near, 1), event.key === "Delete");
     return true;
@@ -118,9 +117,14 @@ function key(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawin
   return viewport.key(pane.size, event.key, true);
 }
 
+/** Centre of the pixel in the middle of what is in view. */
+function middle({ picture, cx, cy }: Viewport): Point {
+  return { x: Math.floor(cx * picture.width) + 0.5, y: Math.floor(cy * picture.height) + 0.5 };
+}
+
 function moveCursor(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawing): void {
   const { picture } = context.viewport;
-  const start = context.cursor ?? { x: picture.width / 2, y: picture.height / 2 };
+  const start = context.cursor ?? middle(context.viewport);
   const coarse = context.display.state.tool === "pan" ? true : !event.shiftKey;
   const step = coarse ? Math.max(1, Math.round(Math.max(picture.width, picture.height) / 64)) : 1;
   const dx = event.key === "ArrowLeft" ? -step : event.key === "ArrowRight" ? step : 0;

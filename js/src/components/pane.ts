@@ -70,7 +70,7 @@ export class Pane {
 
   /** Measures the frame; a detached or folded frame keeps its last size. True when the size changed. */
   measure(): boolean {
-    const { clientWidth: width, clientHeight: height } = this.frame;
+    const { width, height } = this.frame.getBoundingClientRect();
     if (!this.frame.isConnected || width === 0 || height === 0) return false;
     if (width === this.#size.width && height === this.#size.height) return false;
     this.#size = { width, height };

@@ -125,7 +125,7 @@ export function statusLine(context: Context): Part {
     details.hidden = !hasTrace;
     setText(trace, error?.traceback ?? "");
     const shownFacts = result && (state === "idle" || state === "busy") ? [...result.facts] : [];
-    if (result && shownFacts.length + result.seconds > 0) {
+    if (result) {
       shownFacts.push({
         text: result.cached ? `${seconds(result.seconds)}, cached` : seconds(result.seconds),
         title: result.cached ? "Computed before, shown again" : "Time in the kernel",

@@ -133,8 +133,8 @@ export class Store {
     if (differing.length === 0) return;
     this.#pendingSince = this.channel.revision;
     for (const [name, value] of differing) this.model.set(name, value);
-    this.model.save_changes();
     this.channel.expectJob();
+    this.model.save_changes();
     this.#emit("status");
   }
 
@@ -244,8 +244,8 @@ export class Store {
   }
 
   retry(): void {
-    this.channel.send("retry", {});
     this.#pendingSince = this.channel.revision;
+    this.channel.send("retry", {});
     this.#emit("status");
   }
 
