@@ -2,6 +2,12 @@
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 
+const launchOptions = {
+  executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-background-networking"],
+};
+const viewport = { width: 1280, height: 900 };
+
 export default defineConfig({
   optimizeDeps: { include: ["axe-core"] },
   test: {
@@ -10,13 +16,17 @@ export default defineConfig({
       enabled: true,
       headless: true,
       screenshotFailures: false,
-      provider: playwright({
-        launchOptions: {
-          executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",
-          args: ["--no-sandbox", "--disable-background-networking"],
+      provider: playwright({ launchOptions }),
+      instances: [
+        { browser: "chromium", name: "1x", viewport },
+        {
+          browser: "chromium",
+          name: "2x",
+          viewport,
+          provider: playwright({ launchOptions, contextOptions: { deviceScaleFactor: 2 } }),
+          include: ["tests/renderer.test.ts", "tests/explorer.test.ts"],
         },
-      }),
-      instances: [{ browser: "chromium", viewport: { width: 1280, height: 900 } }],
+      ],
     },
   },
 });

@@ -40,7 +40,8 @@ describe("colours equal matplotlib's", () => {
     expect(nan).toBe(1);
   });
 
-  test("one canvas pixel per map pixel, whatever the device's pixel ratio", () => {
+  test("one canvas pixel per map pixel, whatever the device's pixel ratio", ({ task }) => {
+    expect(devicePixelRatio).toBe(task.file.projectName === "2x" ? 2 : 1);
     const canvas = document.createElement("canvas");
     drawMap(canvas, quantise(f32([12, 17], floats(fixture.signed)), 2, true), opaque("RdBu_r"));
     expect([canvas.width, canvas.height]).toEqual([17, 12]);
