@@ -62,6 +62,17 @@ describe("what is asked", () => {
     expect(find(root, "[aria-live]").textContent).toContain("no attention layers");
   });
 
+  test("the target follows the prediction again on demand", () => {
+    const { model, root } = mount();
+    const follow = button(root, "predicted");
+    expect(follow.getAttribute("aria-pressed")).toBe("true");
+    option(root, "Target", 0).click();
+    expect(follow.getAttribute("aria-pressed")).toBe("false");
+    follow.click();
+    expect(model.get("target")).toBeNull();
+    expect(selected(root, "Target")).toBe("1");
+  });
+
   test("versus sets a contrast, and picking that class itself takes it back", () => {
     const { model, root } = mount();
     const versus = find<HTMLSelectElement>(root, ".xaiw-versus");

@@ -136,8 +136,14 @@ describe("shares", () => {
 
 test("an outline follows the edges of the mask and its holes", () => {
   expect(outline({ width: 3, height: 3, data: Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0, 0) })).toBe(
-    "M1 1L2 1L2 2L1 2Z",
+    "M1.5 1L2 1.5L1.5 2L1 1.5Z",
   );
+  const square = outline({
+    width: 4,
+    height: 4,
+    data: Uint8Array.of(0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0),
+  });
+  expect(square).toBe("M1.5 1L2.5 1L3 1.5L3 2.5L2.5 3L1.5 3L1 2.5L1 1.5Z");
   const ring = outline({ width: 3, height: 3, data: Uint8Array.of(1, 1, 1, 1, 0, 1, 1, 1, 1) });
   expect(ring.match(/M/g)).toHaveLength(2);
   expect(outline(emptyMask(3, 3))).toBe("");

@@ -3,7 +3,7 @@
 // A rectangle is a drag or two clicks, a polygon is clicks, a brush stroke is a drag or clicks: no drag is needed.
 import type { Tool } from "../core/display";
 import type { Region } from "../core/protocol";
-import { emptyMask, encodeRuns, type Mask, paint, resample } from "../core/regions";
+import { emptyMask, encodeRuns, type Mask, outline, paint, resample } from "../core/regions";
 import type { Context, Point } from "./context";
 import type { RegionState, Shape } from "./region_state";
 
@@ -20,6 +20,8 @@ export interface DraftShape extends Shape {
 
 export class Drawing {
   draft: Draft | null = null;
+  /** Superpixel under the cursor, shown before it is picked. */
+  #hovered: { id: number; shape: DraftShape } | null = null;
 
   constructor(
     private readonly context: Context,
@@ -47,7 +49,10 @@ export class Drawing {
 
   move(point: Point, pressed: boolean): void {
     const { draft } = this;
-    if (!draft) return;
+    if (!draft) {
+      this.#hover(point);
+      return;
+    }
     if (draft.kind === "stroke") {
       if (!pressed) return;
       this.#strokeTo(draft, point);
@@ -78,8 +83,10 @@ export class Drawing {
   /** Drops the draft; true when there was one. */
   abandon(): boolean {
     const had = this.draft !== null;
+    const shown = had || this.#hovered !== null;
     this.draft = null;
-    if (had) this.changed();
+    this.#hovered = null;
+    if (shown) this.changed();
     return had;
   }
 
@@ -94,16 +101,16 @@ export class Drawing {
 
   shape(): DraftShape | null {
     const { draft } = this;
-    if (!draft) return null;
-    const outline = (path: string) => ({ path, sx: 1, sy: 1, stroke: null, erase: false });
+    if (!draft) return this.#hovered?.shape ?? null;
+    const lines = (path: string) => ({ path, sx: 1, sy: 1, stroke: null, erase: false });
     if (draft.kind === "rectangle") {
       const { from, to } = draft;
-      return outline(`M${from.x} ${from.y}H${to.x}V${to.y}H${from.x}Z`);
+      return lines(`M${from.x} ${from.y}H${to.x}V${to.y}H${from.x}Z`);
     }
     const path = (points: Point[]) => `M${points.map(({ x, y }) => `${x} ${y}`).join("L")}`;
-    if (draft.kind === "polygon") return outline(path([...draft.points, draft.to]));
+    if (draft.kind === "polygon") return lines(path([...draft.points, draft.to]));
     return {
-      ...outline(path([...draft.points, draft.points[0]].slice(0, Math.max(2, draft.points.length)))),
+      ...lines(path([...draft.points, draft.points[0]].slice(0, Math.max(2, draft.points.length)))),
       stroke: 2 * this.radius,
       erase: draft.erase,
     };
@@ -188,16 +195,38 @@ export class Drawing {
       this.context.announce("The superpixels are being computed.");
       return;
     }
-    const [h, w] = labels.shape;
-    const column = Math.floor((point.x / picture.width) * w);
-    const row = Math.floor((point.y / picture.height) * h);
-    if (column < 0 || row < 0 || column >= w || row >= h) return;
-    const id = labels.data[row * w + column];
+    const id = this.#superpixelAt(point);
+    if (id === null) return;
     const region = store.get("region");
     const ids = region?.type === "superpixels" ? region.ids : [];
     const next = ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id].sort((a, b) => a - b);
     if (next.length) this.#commit({ type: "superpixels", ids: next }, `${next.length} superpixels`);
     else store.setRegion(null);
+  }
+
+  #superpixelAt(point: Point): number | null {
+    const { labels } = this.region;
+    const { picture } = this.context.store;
+    if (!labels || !picture) return null;
+    const [h, w] = labels.shape;
+    const column = Math.floor((point.x / picture.width) * w);
+    const row = Math.floor((point.y / picture.height) * h);
+    return column < 0 || row < 0 || column >= w || row >= h ? null : labels.data[row * w + column];
+  }
+
+  #hover(point: Point): void {
+    const { labels } = this.region;
+    const { picture } = this.context.store;
+    const id = this.context.display.state.tool === "superpixel" ? this.#superpixelAt(point) : null;
+    if (id === (this.#hovered?.id ?? null)) return;
+    this.#hovered = null;
+    if (id !== null && labels && picture) {
+      const [height, width] = labels.shape;
+      const mask = { width, height, data: Uint8Array.from(labels.data, (other) => (other === id ? 1 : 0)) };
+      const [sx, sy] = [picture.width / width, picture.height / height];
+      this.#hovered = { id, shape: { path: outline(mask), sx, sy, stroke: null, erase: false } };
+    }
+    this.changed();
   }
 
   #commit(region: Region, what: string): void {

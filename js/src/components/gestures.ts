@@ -76,7 +76,9 @@ export function bindGestures(pane: Pane, context: Context, drawing: Drawing): vo
   frame.addEventListener("pointerup", up);
   frame.addEventListener("pointercancel", up);
   frame.addEventListener("pointerleave", () => {
-    if (!pointers.size) context.setCursor(null);
+    if (pointers.size) return;
+    context.setCursor(null);
+    if (display.state.tool === "superpixel") drawing.abandon();
   });
   frame.addEventListener("dblclick", (event) => {
     const { x, y } = local(event);

@@ -5,6 +5,13 @@ import type { MethodInfo } from "../core/protocol";
 import type { Change, Context, Part } from "./context";
 import { Listbox, reveal } from "./listbox";
 
+/** A cost short enough for a row: "26 forwards, 25 backwards" becomes "26 + 25 passes". */
+export function shortCost(cost: string): string {
+  const [, forwards, backwards] = /^(\d+) forwards?, (\d+) backwards?$/.exec(cost) ?? [];
+  if (!forwards || forwards === "1") return cost;
+  return forwards === backwards ? `${forwards} of each` : `${forwards} + ${backwards} passes`;
+}
+
 export function methodPicker(context: Context): Part {
   const { store } = context;
   const listbox = new Listbox({
@@ -32,7 +39,7 @@ export function methodPicker(context: Context): Part {
   );
 
   function option(method: MethodInfo): HTMLElement {
-    const aside = method.applicable ? method.cost : (method.reason ?? "does not apply");
+    const aside = method.applicable ? shortCost(method.cost) : (method.reason ?? "does not apply");
     return h(
       "div",
       {

@@ -5,6 +5,7 @@ import { signed } from "../core/format";
 import { type Context, coloursShown } from "./context";
 import { legendRange } from "./legend";
 import type { Pane } from "./pane";
+import type { RegionState } from "./region_state";
 
 const PANE = 320;
 const GAP = 16;
@@ -23,6 +24,7 @@ export function caption(context: Context): string {
 function drawPane(
   ink: CanvasRenderingContext2D,
   pane: Pane,
+  region: RegionState,
   context: Context,
   left: number,
   top: number,
@@ -46,7 +48,24 @@ function drawPane(
     const { left: x, top: y, width, height } = canvas.style;
     ink.drawImage(canvas, parseFloat(x), parseFloat(y), parseFloat(width), parseFloat(height));
   }
+  drawRegion(ink, region, t.scale);
   ink.restore();
+}
+
+/** The region's outline, pale below dashed as on the screen. */
+function drawRegion(ink: CanvasRenderingContext2D, { shape }: RegionState, scale: number): void {
+  if (!shape) return;
+  const path = new Path2D();
+  path.addPath(new Path2D(shape.path), new DOMMatrix([shape.sx, 0, 0, shape.sy, 0, 0]));
+  for (const [colour, width, dash] of [
+    ["#fff", 2.5, []],
+    ["#1565c0", 1.4, [4, 3]],
+  ] as const) {
+    ink.strokeStyle = colour;
+    ink.lineWidth = width / scale;
+    ink.setLineDash(dash.map((length) => length / scale));
+    ink.stroke(path);
+  }
 }
 
 function drawLegend(ink: CanvasRenderingContext2D, context: Context, width: number, top: number): void {
@@ -68,7 +87,7 @@ function drawLegend(ink: CanvasRenderingContext2D, context: Context, width: numb
 }
 
 /** PNG bytes of the panes side by side on white, whatever the theme: it is kept in documents. */
-export async function toPng(context: Context, panes: Pane[]): Promise<Uint8Array> {
+export async function toPng(context: Context, panes: Pane[], region: RegionState): Promise<Uint8Array> {
   const ratio = 2;
   const width = panes.length * PANE + (panes.length + 1) * GAP;
   const height = TITLE + PANE + FOOT;
@@ -84,7 +103,7 @@ export async function toPng(context: Context, panes: Pane[]): Promise<Uint8Array
   ink.fillStyle = "#1d2127";
   ink.fillText(caption(context), GAP, 27, width - 2 * GAP);
   panes.forEach((pane, index) => {
-    drawPane(ink, pane, context, GAP + index * (PANE + GAP), TITLE);
+    drawPane(ink, pane, region, context, GAP + index * (PANE + GAP), TITLE);
   });
   drawLegend(ink, context, width, TITLE + PANE + 20);
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));

@@ -33,7 +33,12 @@ export function statusLine(context: Context): Part {
   const cancel = h("button", { type: "button", class: "xaiw-link", onclick: () => store.cancel() }, "Cancel");
   const retry = h(
     "button",
-    { type: "button", class: "xaiw-link", hidden: true, onclick: () => store.retry() },
+    {
+      type: "button",
+      class: "xaiw-link",
+      hidden: true,
+      onclick: () => (store.state === "silent" ? store.hello() : store.retry()),
+    },
     "Retry",
   );
   const work = h("span", { class: "xaiw-work" }, bar, done, cancel);
@@ -107,7 +112,7 @@ export function statusLine(context: Context): Part {
     } else bar.removeAttribute("value");
     setText(done, known ? `${progress.done} of ${progress.total}` : "");
     cancel.hidden = state !== "busy";
-    retry.hidden = state !== "error" && state !== "cancelled";
+    retry.hidden = !["error", "cancelled", "silent"].includes(state);
     const text = {
       empty: store.setup ? "No images." : "Connecting to the kernel",
       busy: progress?.text ?? "",

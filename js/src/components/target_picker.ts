@@ -27,6 +27,8 @@ export function targetPicker(context: Context): Part {
       store.set({ target: { ...target, versus: versus.value === "" ? null : Number(versus.value) } });
   });
 
+  const follow = h("button", { type: "button", class: "xaiw-link xaiw-follow" }, "predicted");
+  follow.addEventListener("click", () => store.set({ target: null }));
   const foldId = uniqueId("classes");
   const toggle = h("button", {
     type: "button",
@@ -66,6 +68,7 @@ export function targetPicker(context: Context): Part {
       "div",
       { class: "xaiw-heading" },
       h("h3", {}, "Target"),
+      follow,
       h("label", {}, h("span", {}, "versus"), versus),
     ),
     top.root,
@@ -148,6 +151,8 @@ export function targetPicker(context: Context): Part {
   function select(): void {
     const target = store.resolvedTarget;
     const following = store.get("target") === null;
+    setAttr(follow, "aria-pressed", following);
+    setAttr(follow, "title", following ? "Follows the predicted class" : "Follow the predicted class again");
     top.select(target ? String(target.index) : null);
     all.select(target ? String(target.index) : null);
     versus.value = target?.versus === null || target?.versus === undefined ? "" : String(target.versus);

@@ -2,7 +2,7 @@
 
 import { h, setAttr, uniqueId } from "../core/dom";
 import type { Rectangle } from "../core/protocol";
-import { clear, drawMap, drawPicture } from "../core/renderer";
+import { clear, drawMap, drawPicture, type Quantised } from "../core/renderer";
 import {
   type Change,
   type Context,
@@ -55,6 +55,7 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
   for (const pane of panes) bindGestures(pane, context, drawing);
 
   const quantised = quantiser();
+  let drawn: { values: Quantised; key: string } | null = null;
   let cropTimer: ReturnType<typeof setTimeout> | null = null;
 
   const layout = () => {
@@ -149,6 +150,7 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
     const { opacity, sign } = display.state;
     over.setAside(`opacity ${opacity.toFixed(2)}`);
     if (!map) {
+      drawn = null;
       clear(heat);
       clear(overlay);
       return;
@@ -156,8 +158,12 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
     const style = { colours: coloursShown(context), sign, threshold: thresholdShown(context) };
     if (!map.signed) style.sign = "both";
     const values = quantised(map.array, scaleShown(context), map.signed);
-    drawMap(heat, values, { ...style, opacity: null });
     drawMap(overlay, values, { ...style, opacity });
+    // Opacity, the slider that is moved most, leaves the opaque map as it is.
+    const key = JSON.stringify(style);
+    if (drawn?.values === values && drawn.key === key) return;
+    drawn = { values, key };
+    drawMap(heat, values, { ...style, opacity: null });
     // For whoever reads the pixels: what they were drawn with.
     setAttr(heat, "data-key", map.key);
     setAttr(heat, "data-scale", values.scale);

@@ -186,7 +186,11 @@ export function shareOf(
   return { attribution: total > 0 ? held / total : null, area };
 }
 
-/** Closed outlines of a mask in its grid's coordinates, as an SVG path; insides lie to the right of each edge. */
+/**
+ * Closed outlines of a mask in its grid's coordinates, as an SVG path; insides lie to the right of each edge.
+ *
+ * The path runs through the middles of the pixels' edges: a slanted border becomes a line instead of a staircase.
+ */
 export function outline(mask: Mask): string {
   const { width, height, data } = mask;
   const stride = width + 1;
@@ -209,17 +213,21 @@ export function outline(mask: Mask): string {
     }
   }
   const parts: string[] = [];
+  const x = (corner: number) => corner % stride;
+  const y = (corner: number) => Math.floor(corner / stride);
   for (const start of next.keys()) {
-    let at = start;
-    let direction = 0;
-    let path = "";
-    for (let to = next.get(at)?.pop(); to !== undefined; to = next.get(at)?.pop()) {
-      if (path === "") path = `M${at % stride} ${Math.floor(at / stride)}`;
-      else if (to - at !== direction) path += `L${at % stride} ${Math.floor(at / stride)}`;
-      direction = to - at;
-      at = to;
+    const points: [number, number][] = [];
+    let from = start;
+    for (let to = next.get(from)?.pop(); to !== undefined; to = next.get(from)?.pop()) {
+      points.push([(x(from) + x(to)) / 2, (y(from) + y(to)) / 2]);
+      from = to;
     }
-    if (path) parts.push(`${path}Z`);
+    const corners = points.filter(([px, py], i) => {
+      const [ax, ay] = points[(i + points.length - 1) % points.length];
+      const [bx, by] = points[(i + 1) % points.length];
+      return (px - ax) * (by - py) !== (py - ay) * (bx - px);
+    });
+    if (corners.length) parts.push(`M${corners.map(([px, py]) => `${px} ${py}`).join("L")}Z`);
   }
   return parts.join("");
 }

@@ -119,12 +119,14 @@ export class Store {
       },
       signal,
     );
-    this.#history = [this.get("region") ?? null];
+    this.#history = [this.get("region")];
     for (const trait of TRAITS) model.on(`change:${trait}`, () => this.#traitChanged(trait));
   }
 
   get<K extends keyof Asked>(trait: K): Asked[K] {
-    return this.model.get(trait) as Asked[K];
+    const value = this.model.get(trait);
+    // A host may hold an empty object where nothing was set: a region without a type is none.
+    return (trait === "region" && !value?.type ? null : value) as Asked[K];
   }
 
   /** Changes traits and saves them in one message; nothing is sent when nothing differs. */
@@ -243,6 +245,11 @@ export class Store {
     this.channel.send("cancel", {});
   }
 
+  /** Asks for everything there is; the answer comes from the kernel's cache. */
+  hello(): void {
+    this.channel.send("hello");
+  }
+
   retry(): void {
     this.#pendingSince = this.channel.revision;
     this.channel.send("retry", {});
@@ -284,12 +291,12 @@ export class Store {
   }
 
   #traits(): Asked {
-    return Object.fromEntries(TRAITS.map((trait) => [trait, this.model.get(trait)])) as unknown as Asked;
+    return Object.fromEntries(TRAITS.map((trait) => [trait, this.get(trait)])) as unknown as Asked;
   }
 
   #traitChanged(trait: keyof Asked): void {
     if (trait === "region") {
-      const region = this.get("region") ?? null;
+      const region = this.get("region");
       if (!this.#travelling && !same(region, this.#history[this.#historyAt])) {
         this.#history = [...this.#history.slice(0, this.#historyAt + 1), region];
         this.#historyAt = this.#history.length - 1;

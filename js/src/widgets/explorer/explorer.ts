@@ -38,6 +38,7 @@ export class Explorer {
   #views: Views;
   #live = h("div", { class: "xaiw-sr", "aria-live": "polite" });
   #summary = h("span");
+  #announced = "";
   #controller = new AbortController();
   #forget: (() => void)[] = [];
 
@@ -118,7 +119,7 @@ export class Explorer {
     context.display.onChange(() => this.#update("display"));
     this.#forget.push(
       store.subscribe((topic) => this.#update(topic)),
-      store.addView({ toPng: () => toPng(context, this.#views.panes) }),
+      store.addView({ toPng: () => toPng(context, this.#views.panes, region) }),
     );
     for (const change of EVERYTHING) this.#update(change);
     signal?.addEventListener("abort", () => this.remove(), { once: true });
@@ -143,6 +144,11 @@ export class Explorer {
     const target = store.resolvedTarget;
     const words = [target && store.label(target.index), store.method?.title].filter(Boolean);
     setText(this.#summary, words.join(" \u00b7 "));
+    const { map } = store;
+    if (store.state === "idle" && map && map.key !== this.#announced) {
+      this.#announced = map.key;
+      setText(this.#live, `${map.method_title} for ${map.target_text} is here.`);
+    }
   }
 
   #undoKeys(event: KeyboardEvent): void {

@@ -14,7 +14,7 @@ export default () => {
       store ??= new Store(model);
       const explorer = new Explorer(store, signal);
       el.append(explorer.root);
-      store.channel.send("hello");
+      store.hello();
       return () => explorer.remove();
     },
   };
