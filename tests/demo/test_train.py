@@ -1,0 +1,90 @@
+"""Facts about the training script: it learns, it is seeded, and it writes what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from safetensors.numpy import load_file
+
+from xai_widgets import demo
+from xai_widgets.demo import networks, train
+
+TINY = train.Recipe("digits", n=200, epochs=8, batch=20, rate=2e-2, mirrors=False, shift_px=1)
+SMALL = networks.Design(n_classes=10, size=32, widths=(8, 12, 16))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> demo.Dataset:
+    return demo.dataset("digits", n=200, split="train")
+
+
+def weights(trained: train.Trained) -> list[np.ndarray]:
+    return [value.numpy() for value in trained.network.state_dict().values()]
+
+
+def test_loss_falls(pictures: demo.Dataset) -> None:
+    trained = train.fit(pictures, SMALL, TINY)
+    assert len(trained.losses) == 80
+    assert np.mean(trained.losses[-10:]) < 0.75 * np.mean(trained.losses[:10])
+    assert not trained.network.training
+
+
+def test_same_seed_gives_the_same_weights_and_another_gives_others(pictures: demo.Dataset) -> None:
+    short = replace(TINY, epochs=1)
+    first, again = (weights(train.fit(pictures, SMALL, short)) for _ in range(2))
+    other = weights(train.fit(pictures, SMALL, replace(short, seed=2)))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_training_leaves_the_global_generator_alone(pictures: demo.Dataset) -> None:
+    before = torch.get_rng_state()
+    train.fit(pictures, SMALL, replace(TINY, epochs=1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_honest_and_shortcut_training_differ_in_the_ruler_alone() -> None:
+    honest, shortcut = train.RECIPES["lesions"], train.RECIPES["lesions-shortcut"]
+    assert honest == replace(shortcut, options={"ruler": "random"})
+    assert shortcut.options == {"ruler": "malignant"}
+    assert networks.DESIGNS["lesions"] == networks.DESIGNS["lesions-shortcut"]
+
+
+def test_augmentation_keeps_the_scale_and_varies_the_picture() -> None:
+    lesions = torch.from_numpy(demo.dataset("lesions", n=8).images)
+    recipe = train.RECIPES["lesions"]
+    a, b = (
+        train.augmented(lesions, recipe, torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
+    assert a.shape == lesions.shape and a.dtype == torch.float32
+    assert a.min() >= 0 and a.max() <= 255
+    assert not torch.equal(a, b)
+
+
+def test_command_line_writes_weights_to_the_folder_and_says_how_good_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "RECIPES", {"digits": replace(TINY, epochs=1)})
+    monkeypatch.setattr(train, "DESIGNS", {"digits": SMALL})
+    threads = torch.get_num_threads()
+    try:
+        train.main(["digits", "--output", str(tmp_path), "--threads", "2"])
+    finally:
+        torch.set_num_threads(threads)
+    state = load_file(tmp_path / "digits.safetensors")
+    assert state["head.weight"].shape == (10, 16)
+    assert state["head.weight"].dtype == np.float16
+    assert "held-out" in capsys.readouterr().err
+
+
+def test_command_line_refuses_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train.main(["lesion"])
+    assert "no demo network 'lesion'" in capsys.readouterr().err
