@@ -85,6 +85,8 @@ def test_random_pool_draws_every_member_equally(monkeypatch: pytest.MonkeyPatch)
         ({"name": "random", "exclude": "spot"}, ["'spot'", "'spots'"]),
         ({"name": "spots", "exclude": "stripes"}, ['Only the concept "random"', "spots"]),
         ({"name": "random", "exclude": list(concepts.NAMES)}, ["Nothing is left"]),
+        ({"name": "random", "exclude": 5}, ["a concept's name or several", "5"]),
+        ({"name": "random", "exclude": [5]}, ["concept to exclude 5"]),
         ({"name": "spots", "n": -3}, ["n must be a whole number", "-3"]),
     ],
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from xai_widgets import demo
+from xai_widgets.demo import digits
 from xai_widgets.errors import XaiError
 
 SIZES = {"lesions": 128, "animals": 128, "digits": 32}
@@ -192,3 +196,21 @@ def test_bad_requests_are_answered_with_a_sentence(
         demo.dataset(**arguments)  # type: ignore[arg-type]
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+def test_without_scikit_learn_digits_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits._originals.cache_clear()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(XaiError, match=r'pip install "xai-widgets\[demo\]"'):
+        demo.dataset("digits", n=3)
+
+
+def test_pictures_need_neither_framework_nor_scikit_learn() -> None:
+    code = (
+        "import sys; from xai_widgets import demo;"
+        "demo.dataset('lesions', n=1); demo.concept('spots', n=1);"
+        "heavy = {'torch', 'tensorflow', 'sklearn'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

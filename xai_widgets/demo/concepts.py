@@ -27,7 +27,7 @@ def _coat(kind: str) -> Example:
         x, y = grid(SIZE)
         # A zebra's bands run every way over body, neck and legs, so a concept's do too.
         along, across = rotated(x, y, rng.uniform(0, 2 * np.pi))
-        picture = coat(rng, kind, along, across, rng.uniform(1.0, 1.6))
+        picture = coat(rng, kind, along, across, rng.uniform(0.9, 1.35))
         return _photographed(rng, picture)
 
     return example
@@ -126,6 +126,8 @@ def members(exclude: str | Iterable[str] = ()) -> tuple[str, ...]:
     exclude : str or iterable of str
         Concepts that must not be in the pool.
     """
+    if not isinstance(exclude, Iterable):
+        raise DemoError(f"exclude must be a concept's name or several, not {exclude!r}.")
     names = [exclude] if isinstance(exclude, str) else list(exclude)
     for name in names:
         choice(name, NAMES, "concept to exclude")
@@ -169,7 +171,7 @@ def concept(
     n, seed = whole_number(n, "n", 1), whole_number(seed, "seed", 0)
     if name != "random" and exclude is not None:
         raise DemoError(f'Only the concept "random" takes exclude, but the concept is "{name}".')
-    pool = members(exclude or ()) if name == "random" else (name,)
+    pool = members(() if exclude is None else exclude) if name == "random" else (name,)
     if not pool:
         raise DemoError("Nothing is left for the random pool; exclude fewer concepts.")
     examples = {key: example for family in FAMILIES.values() for key, example in family.items()}
