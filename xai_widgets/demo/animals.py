@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backgrounds import landscape
-from .fields import Field, Picture, grid, inside, limb, noise, paint, smooth_union, step, to_uint8
+from .fields import (
+    Field,
+    Picture,
+    grid,
+    inside,
+    limb,
+    noise,
+    paint,
+    rotated,
+    smooth_union,
+    step,
+    to_uint8,
+)
 from .streams import balanced, stream
 from .textures import coat, colours
 
@@ -170,8 +182,7 @@ def draw(
     far, far_along = _body(x, y, parts, "far")
     along = np.where(near < 0, along, far_along)
     tail, ears, hoof = (_body(x, y, parts, layer)[0] for layer in ("tail", "ear", "hoof"))
-    # Bands run around each limb, as a zebra's do; every other pattern ignores the joints.
-    skin = coat(fur, kind, along if kind == "stripes" else x, y, scale)
+    skin = coat(fur, kind, *_axes(fur, kind, x, y, along), scale)
     shade = _shading(near, y, float(y[near < 0].min()), footing, scene.uniform(0.1, 0.3))
     # One pattern for body and far legs: the far ones are the same coat in shadow.
     picture = paint(picture, skin * np.float32(0.55), inside(far, 1.3))
@@ -183,6 +194,21 @@ def draw(
     picture = _lit(scene, picture)
     silhouette = np.minimum(np.minimum(near, far), np.minimum(tail, ears))
     return to_uint8(picture), np.minimum(silhouette, hoof) < 0
+
+
+def _axes(
+    rng: np.random.Generator, kind: str, x: Field, y: Field, along: Field
+) -> tuple[Field, Field]:
+    """Return the two axes a coat is drawn on: the picture's, except for stripes.
+
+    Most bands run around each limb, as a zebra's do; some run one way over the whole body, so that
+    stripes in any direction mean the class and not only upright ones on a back.
+    """
+    if kind != "stripes":
+        return x, y
+    if rng.random() < 0.6:
+        return along, y
+    return rotated(x, y, rng.uniform(0, np.pi))
 
 
 def _details(
