@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 from xai_widgets.errors import ImageError
 
 MAX_PIXELS = 64_000_000
+OVERSHOOT = 0.01
+"""How far a float picture may leave 0..1: resampling and rounding overshoot a little."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 Pixels = npt.NDArray[np.uint8]
@@ -84,7 +87,8 @@ def open_image(source: Any, name: str | None = None) -> DisplayImage:
         return _open_file(Path(source), name)
     if isinstance(source, Image.Image):
         label = name or Path(getattr(source, "filename", "") or "image").name
-        return DisplayImage(_decode(source, label), label)
+        with _readable(label):
+            return DisplayImage(_decode(source, label), label)
     label = name or "image"
     return DisplayImage(_pixels_of_array(source, label), label)
 
@@ -93,14 +97,22 @@ def _open_file(path: Path, name: str | None) -> DisplayImage:
     label = name or path.name
     if not path.exists():
         raise ImageError(f"There is no image file {str(path)!r}: check the path.")
+    if path.is_dir():
+        raise ImageError(f"{str(path)!r} is a folder, not an image: give one of its files.")
+    with _readable(label), Image.open(path) as picture:
+        return DisplayImage(_decode(picture, label), label)
+
+
+@contextmanager
+def _readable(label: str) -> Iterator[None]:
+    """Turn what decoders raise on a bad picture into one sentence."""
     try:
-        with Image.open(path) as picture:
-            return DisplayImage(_decode(picture, label), label)
+        yield
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(label) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # a broken file can make a decoder raise anything
         raise ImageError(
             f"{label!r} cannot be read as an image: it is corrupt, empty or of an unknown format. "
             "Open it in an image viewer and save it again as PNG or JPEG."
@@ -200,13 +212,13 @@ def _to_uint8(values: npt.NDArray[np.float32], label: str) -> Pixels:
             f"{label!r} holds NaN or infinite values: replace them before explaining the image."
         )
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 255:
+    if low < -OVERSHOOT or high > 255 + OVERSHOOT:
         raise ImageError(
             f"{label!r} has values from {low:.3g} to {high:.3g}: give the picture itself, 0..1 or "
             "0..255, not a normalised tensor; normalisation belongs into preprocessing."
         )
-    scale = 255.0 if high <= 1.0 else 1.0
-    return np.asarray((values * scale).round(), dtype=np.uint8)
+    scale = 255.0 if high <= 1.0 + OVERSHOOT else 1.0
+    return np.asarray((values * scale).round().clip(0, 255), dtype=np.uint8)
 
 
 class ImageSet(Sequence[DisplayImage]):
