@@ -1,5 +1,6 @@
 """What an explanation explains: a class, or the contrast between two classes."""
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -95,8 +96,10 @@ def class_index(name: Any, labels: Sequence[str]) -> int:
             )
         raise TargetError(f"There is no class {name!r}.{near_matches(name, labels)}")
     try:
-        index = int(name.__index__())
-    except AttributeError:
+        if isinstance(name, bool):
+            raise TypeError
+        index = operator.index(name)
+    except TypeError:
         raise TargetError(
             f"A target cannot be a {type(name).__name__}: give a class position, a label or a "
             "ClassTarget."
