@@ -34,10 +34,13 @@ def to_display(values: Map, placement: Placement, size: tuple[int, int]) -> Map:
     float32 [height, width]
         Bilinear; zero where the model saw nothing.
     """
-    rows, columns = values.shape
+    rows, columns = (
+        max(1, min(cells, round(side)))  # a map finer than the picture is averaged, not sampled
+        for cells, side in zip(values.shape, (placement.height, placement.width), strict=True)
+    )
     scale_x, scale_y = columns / placement.width, rows / placement.height
     affine = (scale_x, 0.0, -placement.x * scale_x, 0.0, scale_y, -placement.y * scale_y)
-    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    picture = Image.fromarray(np.ascontiguousarray(upsample(values, (rows, columns))))
     placed = picture.transform(
         (size[1], size[0]), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
     )

@@ -8,8 +8,12 @@ import numpy as np
 from PIL import Image
 
 from xai_widgets.errors import PreprocessingError
+from xai_widgets.models.base import sentence
 from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.preprocessing import Placement, Values
+
+FILTER_REACH = 3
+"""So many cells from a border of the picture, resampling filters (Lanczos) bend the ramp."""
 
 
 class MeasuredPreprocessing:
@@ -34,18 +38,27 @@ class MeasuredPreprocessing:
         """Return the model input float32 [H, W, C] and where it lies on the picture."""
         return self._apply(Image.fromarray(image.pixels)), self._measure(image.height, image.width)
 
+    def __eq__(self, other: object) -> bool:
+        """Be equal where the callable is the same object."""
+        return isinstance(other, MeasuredPreprocessing) and self._function is other._function
+
+    def __hash__(self) -> int:
+        """Hash by the callable's identity."""
+        return hash(id(self._function))
+
     def describe(self) -> dict[str, Any]:
         """Return what is known of the callable, for provenance."""
         return {"kind": "callable", "callable": " ".join(repr(self._function).split())[:2000]}
 
     def _apply(self, picture: Image.Image) -> Values:
-        if hasattr(self._function, "image_mean") or hasattr(self._function, "do_rescale"):
-            output = self._function(images=picture, return_tensors="np")["pixel_values"]
-        else:
-            output = self._function(picture)
-        if hasattr(output, "detach"):
-            output = output.detach().cpu().float()
-        values = np.asarray(output, dtype=np.float32)
+        with sentence(PreprocessingError, "The preprocessing function cannot take a picture"):
+            if hasattr(self._function, "image_mean") or hasattr(self._function, "do_rescale"):
+                output = self._function(images=picture, return_tensors="np")["pixel_values"]
+            else:
+                output = self._function(picture)
+            if hasattr(output, "detach"):
+                output = output.detach().cpu().float()
+            values = np.asarray(output, dtype=np.float32)
         if values.ndim == 4 and values.shape[0] == 1:
             values = values[0]
         if values.ndim == 2:
@@ -63,28 +76,38 @@ class MeasuredPreprocessing:
         black = self._apply(_picture(np.zeros((height, width))))
         white = self._apply(_picture(np.full((height, width), 255.0)))
         span = white - black
-        across = np.broadcast_to(np.linspace(0, 255, width), (height, width))
-        down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
-        x, placed_width = _fit(self._levels(across, black, span).mean(axis=0), width)
-        y, placed_height = _fit(self._levels(down, black, span).mean(axis=1), height)
+        across = np.linspace(0, 255, width) + _dither(height)[:, None]
+        down = np.linspace(0, 255, height)[:, None] + _dither(width)
+        x, placed_width = _fit(_mean(self._levels(across, black, span), 0), width)
+        y, placed_height = _fit(_mean(self._levels(down, black, span), 1), height)
         return Placement(x, y, placed_width, placed_height)
 
     def _levels(self, ramp: Any, black: Values, span: Values) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
             levels = (self._apply(_picture(ramp)) - black) / span
-        levels[~np.isfinite(levels)] = np.nan
-        if np.isnan(levels).all():
+        levels[~np.isfinite(levels)] = 0.0
+        seen = span != 0
+        if not seen.any():
             raise PreprocessingError(
                 "The preprocessing function gives black and white pictures the same values: "
                 "it must keep the contrast of the picture."
             )
-        filled: Values = np.where(np.isnan(levels), 0.0, levels).mean(axis=2)
-        return filled
+        return np.ma.masked_array(levels, ~seen).mean(axis=2)
 
 
 def _picture(levels: Any) -> Image.Image:
-    grey = np.asarray(np.round(levels), dtype=np.uint8)
+    grey = np.asarray(np.round(levels).clip(0, 255), dtype=np.uint8)
     return Image.fromarray(np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def _dither(length_px: int) -> Any:
+    """Return a wave of one level around 0, so that rounding averages out across a ramp."""
+    return 2 * np.abs(np.arange(length_px) * 16 / length_px % 2 - 1) - 1
+
+
+def _mean(levels: Any, axis: int) -> Any:
+    """Average over one axis what shows the picture, and not the padding; 0 where nothing does."""
+    return np.ma.filled(levels.mean(axis=axis), 0.0)
 
 
 def _fit(levels: Any, length_px: int) -> tuple[float, float]:
@@ -97,5 +120,7 @@ def _fit(levels: Any, length_px: int) -> tuple[float, float]:
     if inside.sum() < 2:
         return 0.0, float(length_px)
     index = np.flatnonzero(inside)
+    if index.size >= 4 * FILTER_REACH:
+        index = index[FILTER_REACH:-FILTER_REACH]
     slope, intercept = np.polyfit(index, positions[index], 1)
     return float(intercept + 0.5 - 0.5 * slope), float(slope * n)

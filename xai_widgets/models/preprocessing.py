@@ -77,22 +77,29 @@ class Preprocessing:
         if self.channels not in (1, 3):
             raise PreprocessingError(f"channels is {self.channels}: give 1 (grey) or 3 (RGB).")
         for name in ("mean", "std"):
-            values = np.atleast_1d(np.asarray(getattr(self, name), dtype=np.float64))
-            if values.shape not in ((1,), (self.channels,)) or not np.isfinite(values).all():
+            values = _numbers(name, getattr(self, name))
+            if len(values) not in (1, self.channels):
                 raise PreprocessingError(
-                    f"{name} has {values.size} values: give 1 or {self.channels} finite numbers."
+                    f"{name} has {len(values)} values: give 1 or {self.channels} finite numbers."
                 )
-            object.__setattr__(self, name, tuple(float(value) for value in values))
+            object.__setattr__(self, name, values)
         if any(value <= 0 for value in self.std):
             raise PreprocessingError("std must be positive in every channel.")
         if self.resize not in ("stretch", "crop", "pad"):
             raise PreprocessingError(f"resize is {self.resize!r}: give 'stretch', 'crop' or 'pad'.")
-        if not 0 < self.crop_fraction <= 1:
+        limits = _numbers("value_range", self.value_range)
+        if len(limits) != 2 or limits[0] == limits[1]:
+            raise PreprocessingError(
+                f"value_range is {self.value_range!r}: give what black and white become, (0, 1)."
+            )
+        object.__setattr__(self, "value_range", limits)
+        if not 0 < _numbers("crop_fraction", self.crop_fraction)[0] <= 1:
             raise PreprocessingError(
                 f"crop_fraction is {self.crop_fraction}: give a number above 0 and up to 1."
             )
         if self.size is not None:
-            size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+            sides = _numbers("size", self.size)
+            size = sides * 2 if len(sides) == 1 else sides
             if len(size) != 2 or any(int(side) != side or side < 1 for side in size):
                 raise PreprocessingError(f"size is {self.size!r}: give (height, width) in pixels.")
             object.__setattr__(self, "size", (int(size[0]), int(size[1])))
@@ -126,7 +133,9 @@ class Preprocessing:
         picture = Image.fromarray(pixels)
         if self.channels == 1:
             picture = picture.convert("L")
-        if self.size is not None and picture.size != (self.size[1], self.size[0]):
+        whole = Placement(0.0, 0.0, float(picture.width), float(picture.height))
+        fits = self.size in (None, (picture.height, picture.width)) and placement == whole
+        if self.size is not None and not fits:
             picture = _resize_box(picture, placement, self.size)
         levels = np.asarray(picture, dtype=np.float32)
         return levels[:, :, None] if levels.ndim == 2 else levels
@@ -140,6 +149,17 @@ class Preprocessing:
                 for name, value in asdict(self).items()
             },
         }
+
+
+def _numbers(name: str, given: Any) -> tuple[float, ...]:
+    """Return one number or a flat sequence of them as floats, each finite."""
+    try:
+        values = np.atleast_1d(np.asarray(given, dtype=np.float64))
+    except (TypeError, ValueError):
+        values = np.empty((0, 0))
+    if values.ndim != 1 or isinstance(given, bool) or not np.isfinite(values).all():
+        raise PreprocessingError(f"{name} is {given!r}: give finite numbers.")
+    return tuple(values.tolist())
 
 
 def _resize_box(picture: Image.Image, placement: Placement, size: tuple[int, int]) -> Image.Image:
