@@ -126,6 +126,27 @@ describe("with the pointer", () => {
   });
 });
 
+test("two fingers pinch and pan, and draw nothing", () => {
+  button(mounted.root, "Rectangle").click();
+  point(frame, "pointerdown", 0.4, 0.5, { pointerId: 1, pointerType: "touch" });
+  point(frame, "pointerdown", 0.6, 0.5, { pointerId: 2, pointerType: "touch" });
+  point(frame, "pointermove", 0.2, 0.5, { pointerId: 1, pointerType: "touch" });
+  point(frame, "pointermove", 0.8, 0.5, { pointerId: 2, pointerType: "touch" });
+  expect(find(mounted.root, ".xaiw-zoom").textContent).toContain("3.0\u00d7");
+  point(frame, "pointerup", 0.2, 0.5, { pointerId: 1 });
+  point(frame, "pointerup", 0.8, 0.5, { pointerId: 2 });
+  expect(region()).toBeNull();
+});
+
+test("a superpixel is outlined under the cursor before it is picked", () => {
+  button(mounted.root, "Superpixel").click();
+  point(frame, "pointermove", 0.05, 0.05);
+  const mark = () => find(mounted.root, ".xaiw-draft-mark path").getAttribute("d");
+  expect(mark()).toMatch(/^M.*Z$/);
+  point(frame, "pointerleave", 2, 2);
+  expect(mark()).toBe("");
+});
+
 describe("with the keyboard alone", () => {
   test("the toolbar has one tab stop and arrows", () => {
     const pan = button(mounted.root, "Pan");

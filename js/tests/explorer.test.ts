@@ -266,6 +266,9 @@ describe("what stays in the browser", () => {
     expect(payload).toMatchObject({ index: 0 });
     expect(payload.width).toBeLessThan(400);
     expect(find(root, ".xaiw-crop").hidden).toBe(false);
+    // The answer is drawn, and is not a reason to ask again.
+    await new Promise((done) => setTimeout(done, 400));
+    expect(model.kinds().filter((kind) => kind === "crop")).toHaveLength(1);
   });
 });
 

@@ -219,7 +219,11 @@ export class MockKernel {
           width: number;
           height: number;
         };
-        this.model.receive("crop", { ...area, array: lesion(area.index, 256) }, this.revision);
+        this.model.receive(
+          "crop",
+          { ...area, width: area.width - 1, array: lesion(area.index, 256) },
+          this.revision,
+        );
       }
     };
     model.onSave = () => this.job();

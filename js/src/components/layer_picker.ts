@@ -49,7 +49,7 @@ export function layerPicker(context: Context): Part {
       "div",
       {
         role: "option",
-        class: "xaiw-row",
+        class: "xaiw-row xaiw-layer",
         "data-value": layer.name,
         "data-text": layer.name,
         title: `${layer.name}, ${layer.kind}, ${shapeText(layer)}`,

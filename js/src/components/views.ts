@@ -56,6 +56,8 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
 
   const quantised = quantiser();
   let drawn: { values: Quantised; key: string } | null = null;
+  /** What was asked for last; the answer may be clipped or rounded by the kernel. */
+  let cropAsked = "";
   let cropTimer: ReturnType<typeof setTimeout> | null = null;
 
   const layout = () => {
@@ -94,15 +96,10 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
       width: Math.min(shown.width, Math.ceil(b.x)) - x,
       height: Math.min(shown.height, Math.ceil(b.y)) - y,
     };
-    const { crop } = store;
-    const had =
-      crop &&
-      crop.index === shown.index &&
-      crop.x === area.x &&
-      crop.y === area.y &&
-      crop.width === area.width &&
-      crop.height === area.height;
+    const key = JSON.stringify([shown.index, area]);
+    const had = key === cropAsked;
     if (!had && area.width > 0 && area.height > 0) {
+      cropAsked = key;
       store.requestCrop(
         area,
         Math.min(1024, Math.ceil(Math.max(pane.size.width, pane.size.height) * devicePixelRatio)),

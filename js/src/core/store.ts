@@ -59,6 +59,7 @@ export interface ShownMap extends Omit<MapMessage, "array"> {
 
 /** A view that can draw itself for `snapshot`. */
 export interface Drawable {
+  readonly root: HTMLElement;
   toPng(): Promise<Uint8Array>;
 }
 
@@ -419,7 +420,8 @@ export class Store {
   }
 
   async #answerSnapshot(token: string): Promise<void> {
-    const view = this.#views[this.#views.length - 1];
+    const newestFirst = [...this.#views].reverse();
+    const view = newestFirst.find(({ root }) => root.isConnected) ?? newestFirst[0];
     if (!view) return;
     const data = await view.toPng();
     this.channel.send("snapshot", { token, png: { dtype: "uint8", shape: [data.length], data } });

@@ -119,7 +119,7 @@ export class Explorer {
     context.display.onChange(() => this.#update("display"));
     this.#forget.push(
       store.subscribe((topic) => this.#update(topic)),
-      store.addView({ toPng: () => toPng(context, this.#views.panes, region) }),
+      store.addView({ root: this.root, toPng: () => toPng(context, this.#views.panes, region) }),
     );
     for (const change of EVERYTHING) this.#update(change);
     signal?.addEventListener("abort", () => this.remove(), { once: true });
@@ -140,7 +140,7 @@ export class Explorer {
     this.root.classList.toggle("has-setup", store.setup !== null);
     setAttr(this.root, "data-state", store.state);
     setAttr(this.root, "data-revision", store.finalRevision);
-    setAttr(this.root, "aria-busy", store.busy);
+    setAttr(this.#views.root, "aria-busy", store.busy);
     const target = store.resolvedTarget;
     const words = [target && store.label(target.index), store.method?.title].filter(Boolean);
     setText(this.#summary, words.join(" \u00b7 "));
