@@ -3,7 +3,7 @@
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from xai_widgets.errors import ModelError
@@ -18,23 +18,21 @@ class _Registry:
     """
 
     def __init__(self) -> None:
-        self._adapters: weakref.WeakValueDictionary[tuple[int, str], ExplainableModel] = (
+        self._adapters: weakref.WeakValueDictionary[tuple[int, Hashable], ExplainableModel] = (
             weakref.WeakValueDictionary()
         )
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
 
-    def find(self, source: Any, options: str | None) -> ExplainableModel | None:
+    def find(self, source: Any, options: Hashable = None) -> ExplainableModel | None:
         """Return the adapter made with the same options, or any where ``options`` is None."""
-        with self._lock:
-            for (identity, made_with), adapter in list(self._adapters.items()):
-                if identity == id(source) and (options is None or options == made_with):
-                    return adapter
+        for (identity, made_with), adapter in list(self._adapters.items()):
+            if identity == id(source) and options in (None, made_with):
+                return adapter
         return None
 
-    def add(self, source: Any, options: str, adapter: ExplainableModel) -> None:
+    def add(self, source: Any, options: Hashable, adapter: ExplainableModel) -> None:
         """Remember an adapter without keeping it alive."""
-        with self._lock:
-            self._adapters[(id(source), options)] = adapter
+        self._adapters[(id(source), options)] = adapter
 
 
 _registry = _Registry()
@@ -86,22 +84,21 @@ def load(
             preprocessing = source.preprocess
         labels = source.labels if labels is None else labels
         source = source.source
-    options = repr((labels and tuple(labels), preprocessing, input_size, device))
-    given = any(value is not None for value in (labels, preprocessing, input_size, device))
-    known = _registry.find(source, options if given else None)
-    if known is not None:
-        return known
-    sibling = _registry.find(source, None)
-    adapter = _adapt(
-        source,
-        labels=None if labels is None else tuple(labels),
-        preprocess=None if preprocessing is None else preprocessing_from(preprocessing),
-        input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
-        device=device,
-        lock=None if sibling is None else sibling.lock,
-    )
-    _registry.add(source, options, adapter)
-    return adapter
+    options = {
+        "labels": None if labels is None else tuple(str(label) for label in labels),
+        "preprocess": None if preprocessing is None else preprocessing_from(preprocessing),
+        "input_size": (input_size, input_size) if isinstance(input_size, int) else input_size,
+        "device": device,
+    }
+    key = tuple(options.values())
+    with _registry.lock:
+        known = _registry.find(source, key if any(value is not None for value in key) else None)
+        if known is not None:
+            return known
+        sibling = _registry.find(source)
+        adapter = _adapt(source, **options, lock=None if sibling is None else sibling.lock)
+        _registry.add(source, key, adapter)
+        return adapter
 
 
 def _adapt(source: Any, **options: Any) -> ExplainableModel:
