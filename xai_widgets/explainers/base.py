@@ -58,6 +58,8 @@ class Cost:
         """Say it as the method list does."""
         if self.forwards == self.backwards:
             return f"{self.forwards} of each" if self.forwards > 1 else "1 forward, 1 backward"
+        if self.forwards - self.backwards == 1 and self.backwards:
+            return f"{self.backwards} of each + 1"
         return f"{self.forwards} forwards, {self.backwards} backwards"
 
 
@@ -70,7 +72,7 @@ class Explainer(ABC):
     name, title, family
         Name in code, name for people, and the group it belongs to.
     needs
-        Capabilities of the model: "input_gradients", "feature_maps".
+        Capabilities of the model: "input_gradients", "feature_maps", "layer_gradients".
     uses_layer
         Whether the method looks at a layer.
     signed

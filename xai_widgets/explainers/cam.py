@@ -26,7 +26,7 @@ class GradCAM(Explainer):
     title: ClassVar[str] = "Grad-CAM"
     family: ClassVar[str] = "cam"
     reference: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391"
-    needs: ClassVar[tuple[str, ...]] = ("feature_maps",)
+    needs: ClassVar[tuple[str, ...]] = ("feature_maps", "layer_gradients")
     uses_layer: ClassVar[bool] = True
     signed: ClassVar[bool] = False
 

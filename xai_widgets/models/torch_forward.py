@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import ForwardPass
+from xai_widgets.models.base import ForwardPass, sentence
 from xai_widgets.models.targets import ClassTarget
-from xai_widgets.models.torch_layers import first_tensor
-from xai_widgets.models.torch_state import hooked
+from xai_widgets.models.torch_layers import Architecture, first_tensor
+from xai_widgets.models.torch_state import autograd, hooked, times_written
 
 NO_PATH = (
     "The score of {model} does not depend on {what} through autograd: no_grad, detach or a NumPy "
@@ -28,8 +28,9 @@ class TorchForwardPass(ForwardPass):
         Runs the forward pass of [1, H, W, C] and returns float32 scores [1, K].
     modules
         The layers to keep, by name.
-    overwritten
-        Layers whose output a later in-place operation overwrites: they are kept as a copy.
+    architecture
+        Says which outputs a later in-place operation overwrites, so that they are kept as a copy,
+        and which have their channels last.
     values
         The input [1, H, W, C].
     """
@@ -39,10 +40,11 @@ class TorchForwardPass(ForwardPass):
         name: str,
         run: Any,
         modules: dict[str, nn.Module],
-        overwritten: frozenset[str],
+        architecture: Architecture,
         values: torch.Tensor,
     ) -> None:
         self._name = name
+        self._channels_last = architecture.channels_last
         self._activations: dict[str, torch.Tensor] = {}
         self._versions: dict[str, int] = {}
         self._input = values.detach().requires_grad_(True)
@@ -52,9 +54,9 @@ class TorchForwardPass(ForwardPass):
             if tensor is None:
                 return None
             self._activations[layer] = tensor
-            if layer in overwritten and tensor is output:
+            if layer in architecture.overwritten and tensor is output:
                 return tensor.clone()
-            self._versions[layer] = tensor._version
+            self._versions[layer] = times_written(tensor)
             return None
 
         with hooked(modules, keep):
@@ -72,32 +74,51 @@ class TorchForwardPass(ForwardPass):
 
     def activation(self, layer: str) -> torch.Tensor:
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
-        return _channels_last(self._tensor(layer).detach())
+        return self._arranged(layer, self._tensor(layer).detach())
 
     def gradient(self, target: ClassTarget, layer: str | None = None) -> torch.Tensor:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
         source = self._input if layer is None else self._tensor(layer)
         what = "its input" if layer is None else f"layer {layer!r}"
-        score = target(self._scores).sum()
-        if not score.requires_grad or not source.requires_grad:
-            raise ModelError(NO_PATH.format(model=self._name, what=what))
-        (gradient,) = torch.autograd.grad(score, source, retain_graph=True, allow_unused=True)
-        if gradient is None:
-            raise ModelError(NO_PATH.format(model=self._name, what=what))
-        return gradient.float() if layer is None else _channels_last(gradient)
+        with autograd():
+            gradient = differentiate(self._name, target(self._scores), source, what, retain=True)
+        return gradient.float() if layer is None else self._arranged(layer, gradient)
+
+    def _arranged(self, layer: str, tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.float()
+        if tensor.ndim != 4 or layer in self._channels_last:
+            return tensor
+        return tensor.permute(0, 2, 3, 1)
 
     def _tensor(self, layer: str) -> torch.Tensor:
         if layer not in self._activations:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
         tensor = self._activations[layer]
-        if tensor._version != self._versions.get(layer, tensor._version):
+        written = times_written(tensor)
+        if written != self._versions.get(layer, written):
             raise LayerError(
-                f"The output of layer {layer!r} is overwritten by an in-place operation on this "
-                "image but not on others: choose the layer after it."
+                f"The output of layer {layer!r} is overwritten by a later in-place operation: "
+                "choose the layer after it."
             )
         return tensor
 
 
-def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    tensor = tensor.float()
-    return tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
+def differentiate(
+    name: str, scores: torch.Tensor, source: torch.Tensor, what: str, retain: bool = False
+) -> torch.Tensor:
+    """Return d sum(scores) / d source.
+
+    Raises
+    ------
+    ModelError
+        If there is no path between the two, or autograd fails.
+    """
+    gradient = None
+    if scores.requires_grad and source.requires_grad:
+        with sentence(ModelError, f"The gradient of {name} cannot be computed"):
+            (gradient,) = torch.autograd.grad(
+                scores.sum(), source, retain_graph=retain, allow_unused=True
+            )
+    if gradient is None:
+        raise ModelError(NO_PATH.format(model=name, what=what))
+    return gradient

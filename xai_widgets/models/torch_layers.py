@@ -8,24 +8,47 @@ import torch
 from torch import nn
 
 from xai_widgets.models.base import Layer
-from xai_widgets.models.torch_state import hooked
+from xai_widgets.models.torch_state import hooked, times_written
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The layers of a module and which of them a later in-place operation overwrites."""
+    """The layers of a module.
+
+    Attributes
+    ----------
+    layers
+        In the order in which they finish.
+    overwritten
+        Those whose output a later in-place operation overwrites.
+    channels_last
+        Those whose output is [N, H, W, C], as inside ConvNeXt and Swin, and not [N, C, H, W].
+    """
 
     layers: tuple[Layer, ...]
     overwritten: frozenset[str]
+    channels_last: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)
 class _Output:
-    """What a module returned, the tensor's version then, and whether it returned it bare."""
+    """What a module returned, how often it was written then, bare or not, and its layout."""
 
     tensor: torch.Tensor
-    version: int
+    written: int
     bare: bool
+    channels_last: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape without the batch axis, channels last."""
+        shape = tuple(self.tensor.shape[1:])
+        return shape if len(shape) < 3 or self.channels_last else (*shape[1:], shape[0])
+
+    @property
+    def identity(self) -> tuple[int, int, tuple[int, ...]]:
+        """Equal for a block and the last layer inside it, which return the same values."""
+        return (self.tensor.data_ptr(), self.written, self.shape)
 
 
 def first_tensor(output: Any) -> torch.Tensor | None:
@@ -54,29 +77,47 @@ def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture
         Feature maps [1, C, H, W] and tokens [1, T, D]; the last call where a module runs twice.
     """
     outputs: dict[str, _Output] = {}
+    layouts: dict[torch.Size, bool] = {}
 
     def record(name: str, output: Any) -> None:
         tensor = first_tensor(output)
-        if tensor is not None and tensor.ndim in (3, 4) and tensor.is_floating_point():
-            outputs.pop(name, None)
-            outputs[name] = _Output(tensor, tensor._version, tensor is output)
+        if tensor is None or tensor.ndim not in (3, 4) or not tensor.is_floating_point():
+            return
+        if len(tensor) != 1:  # windows or heads in place of the batch
+            return
+        last = _is_channels_last(parts[name], tensor.shape, layouts.get(tensor.shape, False))
+        layouts[tensor.shape] = last
+        outputs.pop(name, None)
+        outputs[name] = _Output(tensor, times_written(tensor), tensor is output, last)
 
-    parts = {name: part for name, part in module.named_modules() if name}
+    parts = {
+        name: part
+        for name, part in module.named_modules()
+        if name and not isinstance(part, torch.jit.ScriptModule)  # which takes no hooks
+    }
     with hooked(parts, record):
         run()
     overwritten = frozenset(
-        name for name, output in outputs.items() if output.tensor._version != output.version
+        name for name, out in outputs.items() if times_written(out.tensor) != out.written
     )
     layers = [
-        Layer(name, type(parts[name]).__name__, _shape(output.tensor))
-        for name, output in outputs.items()
+        Layer(name, type(parts[name]).__name__, output.shape) for name, output in outputs.items()
     ]
-    return Architecture(_marked(layers, outputs), overwritten)
+    channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
+    return Architecture(_marked(layers, outputs), overwritten, channels_last)
 
 
-def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    shape = tuple(tensor.shape[1:])
-    return (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
+def _is_channels_last(part: nn.Module, shape: torch.Size, before: bool) -> bool:
+    """Tell whether an output [1, ?, ?, ?] is [N, H, W, C].
+
+    Linear layers and convolutions are certain, and most layer norms; any other module keeps the
+    layout that an output of the same shape had ``before`` it.
+    """
+    if isinstance(part, nn.Linear | nn.Conv2d) or len(shape) != 4:
+        return isinstance(part, nn.Linear) and len(shape) == 4
+    width = part.normalized_shape[-1] if isinstance(part, nn.LayerNorm) else None
+    fits = [axis for axis in (1, 3) if shape[axis] == width]
+    return fits == [3] if len(fits) == 1 else before
 
 
 def _marked(layers: list[Layer], outputs: dict[str, _Output]) -> tuple[Layer, ...]:
@@ -86,20 +127,13 @@ def _marked(layers: list[Layer], outputs: dict[str, _Output]) -> tuple[Layer, ..
     Where tokens have the last word, as in a vision transformer, no feature map is recommended.
     """
     maps = [layer for layer in layers if layer.spatial and outputs[layer.name].bare]
-    names: dict[tuple[int, tuple[int, ...]], str] = {}
-    stages: dict[tuple[int, ...], Layer] = {}
+    names: dict[tuple[int, int, tuple[int, ...]], str] = {}
     for layer in maps:
-        identity = (outputs[layer.name].tensor.data_ptr(), layer.shape)
+        identity = outputs[layer.name].identity
         if len(layer.name) <= len(names.get(identity, layer.name)):
             names[identity] = layer.name
-    for layer in maps:
-        size = layer.shape[:2]
-        if size not in stages or not _inside_downsampling(layer, maps):
-            stages[size] = layer
-    main = {
-        size: names[(outputs[layer.name].tensor.data_ptr(), layer.shape)]
-        for size, layer in stages.items()
-    }
+    stages = sorted(maps, key=lambda layer: not _inside_downsampling(layer, maps))
+    main = {layer.shape[:2]: names[outputs[layer.name].identity] for layer in stages}
     ends_in_tokens = bool(layers) and len(layers[-1].shape) == 2
     coarsest = min(main, key=lambda size: size[0] * size[1], default=None)
     recommended = None if coarsest is None or ends_in_tokens else main[coarsest]

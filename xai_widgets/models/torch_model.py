@@ -1,7 +1,9 @@
 """PyTorch eager modules as `ExplainableModel`."""
 
 import copy
+import dataclasses
 import hashlib
+import itertools
 import threading
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from xai_widgets.errors import ImageError, ModelError
+from xai_widgets.errors import ImageError, ModelError, XaiError
 from xai_widgets.models.base import (
     Capabilities,
     ExplainableModel,
@@ -21,9 +23,9 @@ from xai_widgets.models.base import (
 from xai_widgets.models.preprocessing import Preprocess, Preprocessing
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_backend import TorchBackend
-from xai_widgets.models.torch_forward import NO_PATH, TorchForwardPass
+from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
 from xai_widgets.models.torch_layers import first_tensor, read_architecture
-from xai_widgets.models.torch_state import evaluating
+from xai_widgets.models.torch_state import autograd, evaluating, times_written
 
 TRIED_SIZES = (224, 256, 299, 384, 128, 64, 32, 28)
 RETAINED_BYTES = 2 * 1024**3
@@ -76,17 +78,16 @@ class TorchModel(ExplainableModel):
         self.backend = TorchBackend(own_device)
         self._retained: tuple[tuple[str, str], TorchForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
-        self._moving_buffers: list[torch.Tensor] = []
-        self._draws_random = True
+        self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
+        self._draws_random = self._writes_input = True
         notes: list[str] = []
         with self.lock:
             self.preprocess, probe = self._choose_input(preprocess, input_size, notes)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             self._find_side_effects(probe)
-            architecture = read_architecture(self._module, lambda: self._run(probe, False))
+            self._architecture = read_architecture(self._module, lambda: self._run(probe, False))
             scores = self._run(probe, False)
-        self.layers = architecture.layers
-        self._overwritten = architecture.overwritten
+        self.layers = self._architecture.layers
         self._parts = dict(self._module.named_modules())
         self.labels = _labels(labels, module, int(scores.shape[1]), notes)
         self.outputs_probabilities = _looks_like_probabilities(scores)
@@ -109,28 +110,29 @@ class TorchModel(ExplainableModel):
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
             return preprocess, self._probe_through(preprocess, size)
         if preprocess is None:
-            channels = _channels(self._module)
-            preprocess = Preprocessing(size=size, channels=channels)
+            forms = [Preprocessing(channels=n) for n in _possible_channels(self._module)]
             notes.append(
                 "No preprocessing was given: pixels are divided by 255 and not normalised. "
                 "Pass preprocessing= if the model was trained otherwise."
             )
-        size = preprocess.size or size or _configured_size(self._module)
-        if size is not None:
-            settled = _with_size(preprocess, size)
-            return settled, self._probe_through(settled, size)
+        else:
+            forms = [preprocess]
+            size = preprocess.size or size
+        size = size or _configured_size(self._module)
+        tried = [(side, side) for side in TRIED_SIZES] if size is None else [size]
         errors: list[ModelError] = []
-        for side in TRIED_SIZES:
-            settled = _with_size(preprocess, (side, side))
+        for form, sides in itertools.product(forms, tried):
+            settled = dataclasses.replace(form, size=sides)
             try:
-                probe = self._probe_through(settled, (side, side))
+                probe = self._probe_through(settled, sides)
             except ModelError as error:
                 errors.append(error)
                 continue
-            notes.append(
-                f"No input size was given: images are resized to {side} x {side}. "
-                "Pass input_size= if the model expects another."
-            )
+            if size is None:
+                notes.append(
+                    f"No input size was given: images are resized to {sides[0]} x {sides[1]}. "
+                    "Pass input_size= if the model expects another."
+                )
             return settled, probe
         raise errors[0]
 
@@ -145,31 +147,42 @@ class TorchModel(ExplainableModel):
         return probe
 
     def _find_side_effects(self, probe: torch.Tensor) -> None:
-        """Find out what the forward pass changes in eval mode: buffers, random generators."""
-        buffers = list(self._module.buffers())
-        before = [(buffer._version, buffer.detach().clone()) for buffer in buffers]
-        random_state = torch.get_rng_state()
-        self._draws_random = False
-        self._run(probe, False)
-        if not torch.equal(random_state, torch.get_rng_state()):
-            self._draws_random = True
-            torch.set_rng_state(random_state)
-        for buffer, (version, value) in zip(buffers, before, strict=True):
-            if buffer._version != version:
+        """Find out what the forward pass changes in eval mode: buffers, generators, its input."""
+        image = probe.clone()
+        before = [
+            (buffer, times_written(buffer), buffer.detach().clone())
+            for buffer in self._module.buffers()
+        ]
+        self._moving_buffers, self._draws_random, self._writes_input = [], False, False
+        with torch.random.fork_rng(devices=[]):
+            random_state = torch.get_rng_state()
+            self._run(image, False)
+            self._draws_random = not torch.equal(random_state, torch.get_rng_state())
+        self._writes_input = times_written(image) > 0
+        for buffer, written, value in before:
+            if times_written(buffer) != written:
                 with torch.no_grad():
                     buffer.copy_(value)
                 self._moving_buffers.append(buffer)
 
     def _probe_capabilities(self, probe: torch.Tensor) -> Capabilities:
+        places: dict[str, str | None] = {"input_gradients": None}
         lacks: dict[str, str] = {}
-        try:
-            gradient = self.gradients(probe, ClassTarget(0)).values
-            if not torch.isfinite(gradient).all():
-                lacks["input_gradients"] = "The gradient at the input is NaN or infinite."
-        except ModelError as error:
-            lacks["input_gradients"] = str(error)
-        if not any(layer.spatial for layer in self.layers):
+        if self.recommended_layer is not None:
+            places["layer_gradients"] = self.recommended_layer
+        elif any(layer.spatial for layer in self.layers):
+            lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
+        else:
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
+        for need, layer in places.items():
+            try:
+                gradient = self._pass(probe).gradient(ClassTarget(0), layer)
+            except XaiError as error:
+                lacks[need] = str(error)
+            else:
+                if not torch.isfinite(gradient).all():
+                    where = "the input" if layer is None else f"layer {layer!r}"
+                    lacks[need] = f"The gradient at {where} is NaN or infinite."
         return Capabilities(lacks)
 
     # The contract -------------------------------------------------------------------------
@@ -183,7 +196,8 @@ class TorchModel(ExplainableModel):
                 f"{self.name} cannot process an image of {rows} x {columns} pixels "
                 f"and {images.shape[3]} channels (pass input_size= or preprocessing=)",
             ):
-                output = self._module(images.permute(0, 3, 1, 2).to(self._dtype))
+                batch = images.permute(0, 3, 1, 2).to(self._dtype)
+                output = self._module(batch.clone() if self._writes_input else batch)
             return _scores_of(output, self.name, len(images))
 
     def scores(self, images: Any) -> torch.Tensor:
@@ -195,14 +209,10 @@ class TorchModel(ExplainableModel):
 
     def gradients(self, images: Any, target: ClassTarget, weights: Any = None) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
-        batch = self._checked(images).detach().requires_grad_(True)
-        with self.lock:
+        with self.lock, autograd():
+            batch = self._checked(images).detach().requires_grad_(True)
             scores = target(self._run(batch, True))
-            if not scores.requires_grad:
-                raise ModelError(NO_PATH.format(model=self.name, what="its input"))
-            (values,) = torch.autograd.grad(scores.sum(), batch, allow_unused=True)
-        if values is None:
-            raise ModelError(NO_PATH.format(model=self.name, what="its input"))
+            values = differentiate(self.name, scores, batch, "its input")
         if weights is not None:
             values = torch.tensordot(self.backend.asarray(weights), values, dims=1)
         return Gradients(values, scores.detach())
@@ -214,17 +224,26 @@ class TorchModel(ExplainableModel):
             if self._retained is not None and self._retained[0] == key:
                 return self._retained[1]
             self._retained = None
-            values = self._checked(image.values[None])
-            modules = {layer.name: self._parts[layer.name] for layer in self.layers}
-            forward = TorchForwardPass(
-                self.name, lambda x: self._run(x, True), modules, self._overwritten, values
-            )
+            forward = self._pass(image.values[None])
             if forward.nbytes <= RETAINED_BYTES:
                 self._retained = (key, forward)
             return forward
 
+    def _pass(self, images: Any) -> TorchForwardPass:
+        modules = {layer.name: self._parts[layer.name] for layer in self.layers}
+        with self.lock, autograd():
+            return TorchForwardPass(
+                self.name,
+                lambda values: self._run(values, True),
+                modules,
+                self._architecture,
+                self._checked(images),
+            )
+
     def _checked(self, images: Any) -> torch.Tensor:
         batch = self.backend.asarray(images)
+        if batch.is_inference():  # autograd refuses what the caller made in inference mode
+            batch = batch.clone()
         if batch.ndim != 4 or len(batch) == 0:
             raise ImageError(
                 f"The model input has shape {list(batch.shape)}: expected [N, H, W, C], N >= 1."
@@ -242,7 +261,7 @@ class TorchModel(ExplainableModel):
         tensors = (*self._source.parameters(), *self._source.buffers())
         moving = {id(buffer) for buffer in self._moving_buffers}
         state = [
-            (tensor.data_ptr(), 0 if id(tensor) in moving else tensor._version)
+            (tensor.data_ptr(), 0 if id(tensor) in moving else times_written(tensor))
             for tensor in tensors
         ]
         return hashlib.blake2b(repr(state).encode(), digest_size=16).hexdigest()
@@ -285,9 +304,11 @@ def _on_device(module: nn.Module, device: str | None) -> tuple[nn.Module, torch.
         return copy.deepcopy(module).to(wanted), wanted
 
 
-def _channels(module: nn.Module) -> int:
+def _possible_channels(module: nn.Module) -> tuple[int, ...]:
     convolution = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    return 1 if convolution is not None and convolution.in_channels == 1 else 3
+    if convolution is None:
+        return (3, 1)
+    return (1,) if convolution.in_channels == 1 else (3,)
 
 
 def _configured_size(module: nn.Module) -> tuple[int, int] | None:
@@ -297,12 +318,6 @@ def _configured_size(module: nn.Module) -> tuple[int, int] | None:
     if isinstance(size, list | tuple) and len(size) == 2:
         return (int(size[0]), int(size[1]))
     return None
-
-
-def _with_size(preprocess: Preprocessing, size: tuple[int, int]) -> Preprocessing:
-    from dataclasses import replace
-
-    return replace(preprocess, size=size)
 
 
 def _labels(

@@ -22,30 +22,46 @@ def evaluating(
     module
         The user's model.
     buffers
-        Buffers that the forward pass is known to change even in eval mode.
+        Buffers that the forward pass writes even in eval mode: it gets copies of them, so that
+        a graph may go on using what it saved.
     gradients
         Whether autograd records, whatever the caller's mode is.
     draws_random
         The forward pass is known to draw random numbers even in eval mode: put the generators
         back afterwards. Only then, because other threads share them.
     """
-    modes = [(part, part.training) for part in module.modules()]
-    kept = [(buffer, buffer.detach().clone()) for buffer in buffers]
+    parts = [(part, part.training, dict(part._buffers)) for part in module.modules()]
+    copies = {id(buffer): buffer.detach().clone() for buffer in buffers}
     cuda = (part for part in module.parameters() if part.device.type == "cuda")
     devices = {part.device.index or 0 for part in cuda} if draws_random else set()
     try:
         with torch.random.fork_rng(devices=sorted(devices), enabled=draws_random):
-            for part, training in modes:
+            for part, training, own in parts:
                 if training:
                     part.training = False
-            with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+                for name, buffer in own.items():
+                    if id(buffer) in copies:
+                        part._buffers[name] = copies[id(buffer)]
+            with autograd(gradients):
                 yield
     finally:
-        for part, training in modes:
+        for part, training, own in parts:
             part.training = training
-        with torch.no_grad():
-            for buffer, value in kept:
-                buffer.copy_(value)
+            for name, buffer in own.items():
+                if part._buffers.get(name) is not buffer:
+                    part._buffers[name] = buffer
+
+
+@contextmanager
+def autograd(enabled: bool = True) -> Iterator[None]:
+    """Let autograd record, or not, whatever mode the caller is in."""
+    with torch.inference_mode(False), torch.set_grad_enabled(enabled):
+        yield
+
+
+def times_written(tensor: torch.Tensor) -> int:
+    """Return autograd's count of in-place writes; tensors of inference mode have none."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextmanager
