@@ -20,6 +20,7 @@ export function targetPicker(context: Context): Part {
   };
   const top = new Listbox({ label: "Target", onPick: pick });
   const all = new Listbox({ label: "All classes", onPick: pick });
+  for (const list of [top, all]) list.root.classList.add("xaiw-bars");
   const versus = h("select", { "aria-label": "Versus, the class to contrast with", class: "xaiw-versus" });
   versus.addEventListener("change", () => {
     const target = store.resolvedTarget;
