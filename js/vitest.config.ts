@@ -24,7 +24,7 @@ export default defineConfig({
           name: "2x",
           viewport,
           provider: playwright({ launchOptions, contextOptions: { deviceScaleFactor: 2 } }),
-          include: ["tests/renderer.test.ts", "tests/explorer.test.ts"],
+          include: ["tests/renderer.test.ts", "tests/explorer.test.ts", "tests/explorer_job.test.ts"],
         },
       ],
     },

@@ -68,8 +68,8 @@ export function regionBox(context: Context, region: RegionState, drawing: Drawin
     }
     fills.setDisabled(!has, has ? undefined : "Mark a region first");
     fills.select(has ? store.get("ablation") : null);
-    undo.disabled = !store.canUndo;
-    redo.disabled = !store.canRedo;
+    undo.disabled = !store.history.canUndo;
+    redo.disabled = !store.history.canRedo;
     clear.disabled = !has;
   }
 

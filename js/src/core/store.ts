@@ -2,6 +2,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { Channel } from "./channel";
 import type { NDArray } from "./codec";
+import { History, same } from "./history";
 import type {
   Ablation,
   Asked,
@@ -63,8 +64,6 @@ export interface Drawable {
   toPng(): Promise<Uint8Array>;
 }
 
-const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
-
 /** What a map depends on; region and ablation only look at it. */
 function askKey(asked: Asked): string {
   const { image_index, target, layer, method, parameters } = asked;
@@ -103,9 +102,7 @@ export class Store {
   #sharedScales = new Map<string, number>();
   #pages = new Set<number>();
   #superpixelsFor = -1;
-  #history: (Region | null)[];
-  #historyAt = 0;
-  #travelling = false;
+  readonly history: History<Region | null>;
 
   constructor(
     readonly model: AnyModel,
@@ -120,7 +117,7 @@ export class Store {
       },
       signal,
     );
-    this.#history = [this.get("region")];
+    this.history = new History(this.get("region"));
     for (const trait of TRAITS) model.on(`change:${trait}`, () => this.#traitChanged(trait));
   }
 
@@ -257,20 +254,12 @@ export class Store {
     this.#emit("status");
   }
 
-  get canUndo(): boolean {
-    return this.#historyAt > 0;
-  }
-
-  get canRedo(): boolean {
-    return this.#historyAt < this.#history.length - 1;
-  }
-
   undo(): void {
-    if (this.canUndo) this.#travel(this.#historyAt - 1);
+    if (this.history.canUndo) this.setRegion(this.history.undo());
   }
 
   redo(): void {
-    if (this.canRedo) this.#travel(this.#historyAt + 1);
+    if (this.history.canRedo) this.setRegion(this.history.redo());
   }
 
   setRegion(region: Region | null): void {
@@ -280,15 +269,7 @@ export class Store {
   /** Another picture: a region drawn on the last one means nothing here. */
   setImage(index: number): void {
     this.set({ image_index: index, region: null, ablation: null });
-    this.#history = [null];
-    this.#historyAt = 0;
-  }
-
-  #travel(to: number): void {
-    this.#historyAt = to;
-    this.#travelling = true;
-    this.setRegion(this.#history[to]);
-    this.#travelling = false;
+    this.history.reset(null);
   }
 
   #traits(): Asked {
@@ -296,13 +277,7 @@ export class Store {
   }
 
   #traitChanged(trait: keyof Asked): void {
-    if (trait === "region") {
-      const region = this.get("region");
-      if (!this.#travelling && !same(region, this.#history[this.#historyAt])) {
-        this.#history = [...this.#history.slice(0, this.#historyAt + 1), region];
-        this.#historyAt = this.#history.length - 1;
-      }
-    }
+    if (trait === "region") this.history.push(this.get("region"));
     this.#emit("traits");
   }
 
