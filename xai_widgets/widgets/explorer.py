@@ -89,7 +89,7 @@ class Explorer(ToolWidget):
     layer = Unicode(None, allow_none=True).tag(sync=True)
     method = Unicode("").tag(sync=True)
     parameters = Dict().tag(sync=True)
-    region: Any = Dict(None, allow_none=True).tag(sync=True)
+    region: Any = Dict(default_value=None, allow_none=True).tag(sync=True)
     ablation = Unicode(None, allow_none=True).tag(sync=True)
 
     def __init__(
@@ -349,12 +349,8 @@ class _as_state_error:
             raise StateError(str(error)) from error
 
 
-def explore(
-    model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any
-) -> Explorer:
-    """Make an `Explorer` and display it; see there for the parameters."""
+def explore(model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any) -> None:
+    """Display an `Explorer`; make one yourself to keep a handle on its traits."""
     from IPython.display import display
 
-    explorer = Explorer(model, images, labels, **traits)
-    display(explorer)  # type: ignore[no-untyped-call]
-    return explorer
+    display(Explorer(model, images, labels, **traits))  # type: ignore[no-untyped-call]
