@@ -1,11 +1,12 @@
 """Which methods exist and which of them apply to a model."""
 
+import warnings
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from xai_widgets.errors import MethodError, near_matches
-from xai_widgets.explainers.base import Explainer
+from xai_widgets.explainers.base import Explainer, parameter_records
 from xai_widgets.explainers.cam import GradCAM
 from xai_widgets.explainers.gradient import Gradient, InputXGradient, SmoothGrad
 from xai_widgets.explainers.integrated_gradients import IntegratedGradients
@@ -26,28 +27,33 @@ BUILT_IN: tuple[type[Explainer], ...] = (
 def explainers() -> dict[str, type[Explainer]]:
     """Return all explainers by name: our own, then those that other packages register.
 
-    Raises
-    ------
-    MethodError
-        If an entry point cannot be loaded, is no `Explainer`, or takes a name that is in use.
+    Somebody else's broken package must not take the other methods away: a plug-in that cannot be
+    loaded, is no `Explainer`, or takes a name that is in use is left out with a warning.
     """
     known = {explainer.name: explainer for explainer in BUILT_IN}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            plugin = entry.load()
-        except Exception as error:
-            raise MethodError(
-                f"The explainer plug-in {entry.value!r} cannot be loaded ({error}): "
-                "update or uninstall its package."
-            ) from error
-        if not (isinstance(plugin, type) and issubclass(plugin, Explainer)):
-            raise MethodError(f"The explainer plug-in {entry.value!r} is no Explainer class.")
-        if known.setdefault(plugin.name, plugin) is not plugin:
-            raise MethodError(
-                f"The explainer plug-in {entry.value!r} takes the name {plugin.name!r}, "
-                "which is in use: uninstall one of the two."
+        reason = _add(known, entry)
+        if reason is not None:
+            warnings.warn(
+                f"The explainer plug-in {entry.value!r} {reason}: update or uninstall its package.",
+                stacklevel=3,
             )
     return known
+
+
+def _add(known: dict[str, type[Explainer]], entry: EntryPoint) -> str | None:
+    """Add a plug-in's explainer to the known ones, or return why not."""
+    try:
+        plugin = entry.load()
+        if not issubclass(plugin, Explainer):
+            return "is no Explainer class"
+        str(plugin().cost)
+        parameter_records(plugin)
+    except Exception as error:
+        return f"cannot be loaded ({type(error).__name__}: {error})"
+    if known.setdefault(plugin.name, plugin) is not plugin:
+        return f"takes the name {plugin.name!r}, which is in use"
+    return None
 
 
 def find(method: str) -> type[Explainer]:
