@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import MethodError, near_matches
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel, PreparedImage, sentence
 from xai_widgets.models.images import DisplayImage
 
 BASELINES = ("black", "white", "grey", "mean", "blur", "zeros")
@@ -34,12 +34,15 @@ def baseline_values(model: ExplainableModel, image: PreparedImage, baseline: Any
     """
     values = image.values
     if not isinstance(baseline, str):
-        array = np.asarray(baseline, dtype=np.float32)
+        with sentence(MethodError, "The baseline is no array of numbers"):
+            array = np.asarray(baseline, dtype=np.float32)
         if array.shape != values.shape:
             raise MethodError(
                 f"The baseline has shape {list(array.shape)}: give the model input's shape, "
                 f"{list(values.shape)}."
             )
+        if not np.isfinite(array).all():
+            raise MethodError("The baseline holds NaN or infinite values: replace them.")
         return array
     if baseline == "zeros":
         return np.zeros_like(values)

@@ -67,7 +67,8 @@ class InputXGradient(Explainer):
     ) -> Stream:
         """Multiply the vanilla gradient with the model input."""
         plain = yield from Gradient().stream(model, image, target, layer)
-        return Attribution(plain.values * image.values, plain.score)
+        with np.errstate(invalid="ignore"):  # infinite gradients are refused by explain_stream
+            return Attribution(plain.values * image.values, plain.score)
 
 
 @dataclass(frozen=True)
