@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { commonPath } from "../src/components/layer_picker";
 import type { Region } from "../src/core/protocol";
 import { decodeRuns } from "../src/core/regions";
 import { superpixels } from "./mock_kernel";
@@ -145,6 +146,41 @@ test("a superpixel is outlined under the cursor before it is picked", () => {
   expect(mark()).toMatch(/^M.*Z$/);
   point(frame, "pointerleave", 2, 2);
   expect(mark()).toBe("");
+});
+
+describe("while the superpixels are being computed", () => {
+  let arrive: () => void;
+  beforeEach(() => {
+    const answer = mounted.model.onSend;
+    mounted.model.onSend = (message) => {
+      if (message.kind !== "superpixels") answer(message);
+    };
+    arrive = () => mounted.model.receive("superpixels", superpixels(0), mounted.kernel.revision);
+    button(mounted.root, "Superpixel").click();
+  });
+
+  test("a click is kept and picks when they are there", () => {
+    click(70, 40);
+    expect(region()).toBeNull();
+    arrive();
+    const id = superpixels(0).array.data[40 * 128 + 70];
+    expect(region()).toEqual({ type: "superpixels", ids: [id] });
+  });
+
+  test("a resting cursor gets its outline when they are there", () => {
+    point(frame, "pointermove", 0.05, 0.05);
+    const mark = () => find(mounted.root, ".xaiw-draft-mark path").getAttribute("d");
+    expect(mark()).toBeFalsy();
+    arrive();
+    expect(mark()).toMatch(/^M.*Z$/);
+  });
+});
+
+test("layers are listed without the path they share", () => {
+  const names = ["resnet.encoder.stages.0", "resnet.encoder.stages.1", "resnet.embedder"];
+  expect(commonPath(names)).toBe("resnet.");
+  expect(commonPath(["stage1", "stage2"])).toBe("");
+  expect(commonPath(["body.stage1", "body.stage10"])).toBe("body.");
 });
 
 describe("with the keyboard alone", () => {

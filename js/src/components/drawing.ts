@@ -22,6 +22,8 @@ export class Drawing {
   draft: Draft | null = null;
   /** Superpixel under the cursor, shown before it is picked. */
   #hovered: { id: number; shape: DraftShape } | null = null;
+  /** Picked before the superpixels were there, on the picture with this index. */
+  #waiting: { point: Point; index: number } | null = null;
 
   constructor(
     private readonly context: Context,
@@ -58,6 +60,15 @@ export class Drawing {
       this.#strokeTo(draft, point);
     } else draft.to = point;
     this.changed();
+  }
+
+  /** The superpixels have arrived: pick what waits for them, or show the one under the cursor. */
+  superpixelsArrived(): void {
+    const { cursor, store } = this.context;
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting && waiting.index === store.picture?.index) this.#pickSuperpixel(waiting.point);
+    if (cursor && !this.draft) this.#hover(cursor);
   }
 
   release(point: Point, near: number): void {
@@ -191,6 +202,7 @@ export class Drawing {
     const { labels } = this.region;
     const { picture } = store;
     if (!labels || !picture) {
+      if (picture) this.#waiting = { point, index: picture.index };
       store.requestSuperpixels();
       this.context.announce("The superpixels are being computed.");
       return;

@@ -10,6 +10,16 @@ const MANY = 12;
 
 const shapeText = (layer: LayerInfo) => layer.shape.join(" \u00d7 ");
 
+/** The path that all names start with, up to a dot: "resnet." for the layers of transformers' ResNet. */
+export function commonPath(names: string[]): string {
+  const [first = "", ...rest] = names;
+  let path = first.slice(0, first.lastIndexOf(".") + 1);
+  while (path && !rest.every((name) => name.startsWith(path))) {
+    path = path.slice(0, path.slice(0, -1).lastIndexOf(".") + 1);
+  }
+  return path;
+}
+
 export function layerPicker(context: Context): Part {
   const { store } = context;
   const listbox = new Listbox({
@@ -37,7 +47,7 @@ export function layerPicker(context: Context): Part {
     toggle,
   );
 
-  function option(layer: LayerInfo): HTMLElement {
+  function option(layer: LayerInfo, prefix: string): HTMLElement {
     const star = layer.recommended
       ? h(
           "small",
@@ -54,7 +64,7 @@ export function layerPicker(context: Context): Part {
         "data-text": layer.name,
         title: `${layer.name}, ${layer.kind}, ${shapeText(layer)}`,
       },
-      h("span", { class: "xaiw-name" }, layer.name, star && " ", star),
+      h("span", { class: "xaiw-name" }, layer.name.slice(prefix.length), star && " ", star),
       h("small", {}, shapeText(layer)),
     );
   }
@@ -64,7 +74,9 @@ export function layerPicker(context: Context): Part {
     const main = layers.filter((layer) => layer.main || layer.name === store.resolvedLayer);
     const base = everything ? layers : main;
     const query = filter.value.trim().toLowerCase();
-    listbox.setOptions(base.filter((layer) => layer.name.toLowerCase().includes(query)).map(option));
+    const shown = base.filter((layer) => layer.name.toLowerCase().includes(query));
+    const prefix = commonPath(base.map((layer) => layer.name));
+    listbox.setOptions(shown.map((layer) => option(layer, prefix)));
     filter.hidden = base.length <= MANY;
     toggle.hidden = main.length === layers.length;
     setAttr(toggle, "aria-pressed", everything);

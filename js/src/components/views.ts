@@ -223,6 +223,7 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
       for (const pane of panes) pane.setDraft(shape);
     }
     if (change === "picture" || change === "map" || change === "traits" || change === "superpixels") marks();
+    if (change === "superpixels") drawing.superpixelsArrived();
     if (change === "status" || change === "setup" || change === "traits" || change === "map") status();
     if (change === "picture" && display.state.tool === "superpixel") store.requestSuperpixels();
   }
