@@ -52,7 +52,7 @@ class Explanation:
         Versions, model and weights, preprocessing, parameters, seed, image hash, duration.
     """
 
-    attribution: npt.NDArray[np.float32]
+    attribution: npt.NDArray[np.float32] = field(repr=False)
     target: ClassTarget
     target_text: str
     score: float
@@ -119,7 +119,7 @@ class Explanation:
             )
         if not path.parent.is_dir():
             raise XaiError(f"The folder {str(path.parent)!r} does not exist: create it first.")
-        path.write_bytes(writers[path.suffix.lower()]())
+        _write_whole(path, writers[path.suffix.lower()]())
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,3 +164,13 @@ class Explanation:
 
     def _repr_png_(self) -> bytes:
         return self.to_png()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, so that a full disk does not cost the one of before."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
