@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,15 @@ from xai_widgets.demo import networks, train
 
 TINY = train.Recipe("digits", n=200, epochs=8, batch=20, rate=2e-2, mirrors=False, shift_px=1)
 SMALL = networks.Design(n_classes=10, size=32, widths=(8, 12, 16))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more by sharing work than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
