@@ -279,6 +279,13 @@ def test_an_error_takes_back_what_is_no_longer_true(make: Make, recorded, net) -
     assert "map" not in [message["kind"] for message in recorded.messages[before:]]
 
 
+def test_the_state_at_the_start_is_documented(make: Make) -> None:
+    explorer = make()
+    state = {name: getattr(explorer, name) for name in ("image_index", "target", "layer", "region")}
+    assert state == {"image_index": 0, "target": None, "layer": None, "region": None}
+    assert (explorer.method, explorer.parameters, explorer.ablation) == ("grad_cam", {}, None)
+
+
 def test_no_images_get_a_sentence(model) -> None:
     with pytest.raises(ImageError, match="empty"):
         Explorer(model, [])
