@@ -136,7 +136,11 @@ class ExplainableModel(ABC):
     name
         Class name of the model.
     framework
-        "torch" or another framework.
+        "torch", "tensorflow", "onnxruntime" ...
+    format
+        What the model came as, a name of `xai_widgets.models.formats.FORMATS`.
+    trusted
+        True if code inside of the model's file was allowed to run by ``load(..., trust=True)``.
     backend
         The array operations on the model's device.
     labels
@@ -157,6 +161,8 @@ class ExplainableModel(ABC):
 
     name: str
     framework: str
+    format: str = "torch"
+    trusted: bool = False
     backend: Backend
     labels: tuple[str, ...]
     preprocess: Preprocess
@@ -311,6 +317,8 @@ class ExplainableModel(ABC):
         return {
             "class": self.name,
             "framework": self.framework,
+            "format": self.format,
+            "trusted": self.trusted,
             "weight_hash": self.weight_hash,
             "input_shape": list(self.input_shape),
             "preprocessing": self.preprocess.describe(),

@@ -3,7 +3,7 @@
 import sys
 import threading
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from xai_widgets.errors import ModelError
@@ -44,6 +44,8 @@ def load(
     preprocessing: Any = None,
     input_size: int | tuple[int, int] | None = None,
     device: str | None = None,
+    trust: bool = False,
+    architecture: Callable[[], Any] | None = None,
 ) -> ExplainableModel:
     """Make anything that predicts explainable.
 
@@ -64,6 +66,11 @@ def load(
         Side, or (height, width), of the input in pixels where preprocessing does not say it.
     device
         "cpu", "cuda", "mps" ...; else where the model is. On another device a copy is used.
+    trust
+        Let code inside of a file run; recorded in the model's provenance. A model that is in memory
+        already needs no trust.
+    architecture
+        For a file that holds weights alone: a function that returns the module they belong to.
 
     Returns
     -------
