@@ -1,9 +1,6 @@
-"""PyTorch eager modules as `ExplainableModel`."""
+"""PyTorch modules as `ExplainableModel`: eager, scripted or traced, exported, converted."""
 
-import copy
-import dataclasses
 import hashlib
-import itertools
 import threading
 from typing import Any
 
@@ -20,14 +17,24 @@ from xai_widgets.models.base import (
     PreparedImage,
     sentence,
 )
-from xai_widgets.models.preprocessing import Preprocess, Preprocessing
+from xai_widgets.models.carried import Carried, carried_by
+from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
+from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
-from xai_widgets.models.torch_layers import first_tensor, read_architecture
+from xai_widgets.models.torch_kinds import (
+    in_batches_of,
+    no_layers,
+    on_device,
+    possible_channels,
+    precision_note,
+    scores_of,
+    torch_format,
+)
+from xai_widgets.models.torch_layers import read_architecture
 from xai_widgets.models.torch_state import autograd, evaluating, times_written
 
-TRIED_SIZES = (224, 256, 299, 384, 128, 64, 32, 28)
 RETAINED_BYTES = 2 * 1024**3
 
 
@@ -51,6 +58,10 @@ class TorchModel(ExplainableModel):
         224, 256, 299, 384, 128, 64, 32, 28 that the model accepts.
     device
         Where to compute; on another device than the module's a copy of it is used.
+    carried
+        What is known of the model beside what it says itself.
+    batch_size
+        The only number of images that the module takes at once, or None if it takes any.
 
     Raises
     ------
@@ -69,82 +80,55 @@ class TorchModel(ExplainableModel):
         input_size: tuple[int, int] | None = None,
         device: str | None = None,
         lock: Lock | None = None,
+        carried: Carried | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self._source = module
-        self._module, own_device = _on_device(module, device)
+        self._module, own_device = on_device(module, device)
         self._dtype = next((p.dtype for p in module.parameters()), torch.float32)
-        self.name = type(module).__name__
+        self._batch_size = batch_size
+        self.name = str(getattr(module, "original_name", type(module).__name__))
+        self.format = torch_format(module)
         self.lock = lock or threading.RLock()
         self.backend = TorchBackend(own_device)
         self._retained: tuple[tuple[str, str], TorchForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
-        notes: list[str] = []
+        own = (carried or Carried()).over(carried_by(module))
+        notes = [*own.notes, *precision_note(self._dtype)]
         with self.lock:
-            self.preprocess, probe = self._choose_input(preprocess, input_size, notes)
+            self.preprocess, values = choose_input(
+                self._try,
+                preprocess or own.preprocess,
+                input_size,
+                own.size,
+                possible_channels(module),
+                notes,
+            )
+            probe = self.backend.asarray(values)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             self._find_side_effects(probe)
             self._architecture = read_architecture(self._module, lambda: self._run(probe, False))
             scores = self._run(probe, False)
         self.layers = self._architecture.layers
         self._parts = dict(self._module.named_modules())
-        self.labels = _labels(labels, module, int(scores.shape[1]), notes)
-        self.outputs_probabilities = _looks_like_probabilities(scores)
+        self.labels = choose_labels(labels, own.labels, int(scores.shape[1]), notes)
+        self.outputs_probabilities = are_probabilities(self.backend.to_numpy(scores))
         if self.outputs_probabilities and self.is_classifier:
             notes.append(
                 "The model returns probabilities, not logits: gradients of a saturated softmax "
                 "vanish, so explain the model without its last softmax where you can."
             )
-        if any(part.training for part in module.modules()):
+        if any(getattr(part, "training", False) for part in module.modules()):
             notes.append("The model was in train mode: it is put into eval mode for each call.")
         self.capabilities = self._probe_capabilities(probe)
         self.findings = tuple(notes)
 
     # Loading ------------------------------------------------------------------------------
 
-    def _choose_input(
-        self, preprocess: Preprocess | None, size: tuple[int, int] | None, notes: list[str]
-    ) -> tuple[Preprocess, torch.Tensor]:
-        """Find preprocessing whose input the model accepts, and an input to try it with."""
-        if preprocess is not None and not isinstance(preprocess, Preprocessing):
-            return preprocess, self._probe_through(preprocess, size)
-        if preprocess is None:
-            forms = [Preprocessing(channels=n) for n in _possible_channels(self._module)]
-            notes.append(
-                "No preprocessing was given: pixels are divided by 255 and not normalised. "
-                "Pass preprocessing= if the model was trained otherwise."
-            )
-        else:
-            forms = [preprocess]
-            size = preprocess.size or size
-        size = size or _configured_size(self._module)
-        tried = [(side, side) for side in TRIED_SIZES] if size is None else [size]
-        errors: list[ModelError] = []
-        for form, sides in itertools.product(forms, tried):
-            settled = dataclasses.replace(form, size=sides)
-            try:
-                probe = self._probe_through(settled, sides)
-            except ModelError as error:
-                errors.append(error)
-                continue
-            if size is None:
-                notes.append(
-                    f"No input size was given: images are resized to {sides[0]} x {sides[1]}. "
-                    "Pass input_size= if the model expects another."
-                )
-            return settled, probe
-        raise errors[0]
-
-    def _probe_through(self, preprocess: Preprocess, size: tuple[int, int] | None) -> torch.Tensor:
-        from xai_widgets.models.images import DisplayImage
-
-        height, width = size or (224, 224)
-        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-        values, _ = preprocess(DisplayImage(noise, "probe"))
-        probe = self.backend.asarray(values[None])
-        self._run(probe, False)
-        return probe
+    def _try(self, values: Values) -> None:
+        self._run(self.backend.asarray(values), False)
 
     def _find_side_effects(self, probe: torch.Tensor) -> None:
         """Find out what the forward pass changes in eval mode: buffers, generators, its input."""
@@ -173,7 +157,7 @@ class TorchModel(ExplainableModel):
         elif any(layer.spatial for layer in self.layers):
             lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
         else:
-            lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
+            lacks["feature_maps"] = no_layers(self._module, self.name)
         for need, layer in places.items():
             try:
                 gradient = self._pass(probe).gradient(ClassTarget(0), layer)
@@ -197,8 +181,12 @@ class TorchModel(ExplainableModel):
                 f"and {images.shape[3]} channels (pass input_size= or preprocessing=)",
             ):
                 batch = images.permute(0, 3, 1, 2).to(self._dtype)
-                output = self._module(batch.clone() if self._writes_input else batch)
-            return _scores_of(output, self.name, len(images))
+                batch = batch.clone() if self._writes_input else batch
+                if self._batch_size is None:
+                    return scores_of(self._module(batch), self.name, len(images))
+                parts = in_batches_of(self._batch_size, batch)
+                scores = [scores_of(self._module(part), self.name, len(part)) for part in parts]
+                return torch.cat(scores)[: len(images)]
 
     def scores(self, images: Any) -> torch.Tensor:
         """Return scores [N, K] of images [N, H, W, C], computed in chunks without a graph."""
@@ -290,81 +278,3 @@ class TorchModel(ExplainableModel):
         """8 images of 224 x 224 at once, more of smaller ones, at most 64."""
         height, width, _ = self.input_shape
         return int(np.clip(8 * 224 * 224 // (height * width), 1, 64))
-
-
-def _on_device(module: nn.Module, device: str | None) -> tuple[nn.Module, torch.device]:
-    own = next((p.device for p in module.parameters()), torch.device("cpu"))
-    if device is None:
-        return module, own
-    with sentence(ModelError, f"The device {device!r} cannot be used"):
-        wanted = torch.device(device)
-        torch.empty(0, device=wanted)
-        if wanted.type == own.type and wanted.index in (None, own.index):
-            return module, own
-        return copy.deepcopy(module).to(wanted), wanted
-
-
-def _possible_channels(module: nn.Module) -> tuple[int, ...]:
-    convolution = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    if convolution is None:
-        return (3, 1)
-    return (1,) if convolution.in_channels == 1 else (3,)
-
-
-def _configured_size(module: nn.Module) -> tuple[int, int] | None:
-    size = getattr(getattr(module, "config", None), "image_size", None)
-    if isinstance(size, int):
-        return (size, size)
-    if isinstance(size, list | tuple) and len(size) == 2:
-        return (int(size[0]), int(size[1]))
-    return None
-
-
-def _labels(
-    given: tuple[str, ...] | None, module: nn.Module, n_outputs: int, notes: list[str]
-) -> tuple[str, ...]:
-    if given is not None:
-        if len(given) != n_outputs:
-            raise ModelError(
-                f"{len(given)} labels were given for {n_outputs} outputs: give one per output."
-            )
-        return tuple(str(label) for label in given)
-    own = getattr(getattr(module, "config", None), "id2label", None)
-    if isinstance(own, dict) and len(own) == n_outputs:
-        return tuple(str(own.get(i, own.get(str(i), f"class {i}"))) for i in range(n_outputs))
-    if n_outputs > 1:
-        notes.append("No labels were given: classes are called by their position. Pass labels=.")
-    return tuple(f"class {i}" for i in range(n_outputs))
-
-
-def _scores_of(output: Any, name: str, n_images: int) -> torch.Tensor:
-    """Find the scores [N, K] in what a model returns."""
-    logits = getattr(output, "logits", None)
-    if logits is None and isinstance(output, dict):
-        logits = output.get("logits")
-    scores = logits if isinstance(logits, torch.Tensor) else first_tensor(output)
-    if scores is None:
-        raise ModelError(
-            f"{name} returned a {type(output).__name__} without a tensor: its forward pass must "
-            "return scores [N, K]."
-        )
-    if scores.ndim != 2 or scores.shape[0] != n_images:
-        raise ModelError(
-            f"{name} returned shape {list(scores.shape)} for {n_images} image"
-            f"{'s' if n_images > 1 else ''}: expected scores [{n_images}, K]. Wrap the model so "
-            "that it keeps the batch axis and returns one score per class."
-        )
-    if not scores.is_floating_point():
-        raise ModelError(
-            f"{name} returned {str(scores.dtype).removeprefix('torch.')} values: expected scores, "
-            "not class numbers. Return the logits."
-        )
-    return scores.float()
-
-
-def _looks_like_probabilities(scores: torch.Tensor) -> bool:
-    return bool(
-        scores.shape[1] > 1
-        and (scores >= 0).all()
-        and torch.allclose(scores.sum(dim=1), torch.ones(len(scores)).to(scores), atol=1e-3)
-    )

@@ -30,7 +30,10 @@ def evaluating(
         The forward pass is known to draw random numbers even in eval mode: put the generators
         back afterwards. Only then, because other threads share them.
     """
-    parts = [(part, part.training, dict(part._buffers)) for part in module.modules()]
+    parts = [
+        (part, getattr(part, "training", None), dict(part._buffers))  # frozen ones have no flag
+        for part in module.modules()
+    ]
     copies = {id(buffer): buffer.detach().clone() for buffer in buffers}
     cuda = (part for part in module.parameters() if part.device.type == "cuda")
     devices = {part.device.index or 0 for part in cuda} if draws_random else set()
@@ -46,7 +49,8 @@ def evaluating(
                 yield
     finally:
         for part, training, own in parts:
-            part.training = training
+            if training is not None:
+                part.training = training
             for name, buffer in own.items():
                 if part._buffers.get(name) is not buffer:
                     part._buffers[name] = buffer

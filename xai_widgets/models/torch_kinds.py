@@ -1,0 +1,121 @@
+"""What tells PyTorch modules apart: format, device, precision, inputs and outputs."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from xai_widgets.errors import ModelError
+from xai_widgets.models.base import sentence
+from xai_widgets.models.torch_layers import first_tensor
+
+CONVERTERS = ("onnx2torch", "onnx2pytorch", "onnx_pytorch")
+
+
+def torch_format(module: nn.Module) -> str:
+    """Return what a module came as: "torch", "torchscript", "torch-export" or "converted"."""
+    if isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        return "torchscript"
+    if isinstance(module, torch.export.UnflattenedModule):
+        return "torch-export"
+    homes = {type(part).__module__.partition(".")[0] for part in module.modules()}
+    return "converted" if homes & set(CONVERTERS) else "torch"
+
+
+def on_device(module: nn.Module, device: str | None) -> tuple[nn.Module, torch.device]:
+    """Return the module, or a copy of it on another device, and where it is.
+
+    Raises
+    ------
+    ModelError
+        If the device does not exist here, or the module cannot be moved.
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    own = next((tensor.device for tensor in tensors), torch.device("cpu"))
+    if device is None:
+        return module, own
+    with sentence(ModelError, f"The device {device!r} cannot be used (devices here: {_devices()})"):
+        wanted = torch.device(device)
+        torch.empty(0, device=wanted)
+        if wanted.type == own.type and wanted.index in (None, own.index):
+            return module, own
+        return copy.deepcopy(module).to(wanted), wanted
+
+
+def _devices() -> str:
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return ", ".join(found)
+
+
+def precision_note(dtype: torch.dtype) -> tuple[str, ...]:
+    """Say what a module computes in where that is not float32."""
+    if dtype == torch.float32:
+        return ()
+    name = str(dtype).removeprefix("torch.")
+    return (
+        f"The model's weights are {name}: it computes in {name}, and its scores and gradients are "
+        "handed on as float32.",
+    )
+
+
+def possible_channels(module: nn.Module) -> tuple[int, ...]:
+    """Return the numbers of channels to try, from the first convolution where there is one."""
+    convolution = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    if convolution is None:
+        return (3, 1)
+    return (1,) if convolution.in_channels == 1 else (3,)
+
+
+def no_layers(module: nn.Module, name: str) -> str:
+    """Say why a module offers no layer whose output is a feature map."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return (
+            f"{name} is a TorchScript program, whose layers are compiled into one and cannot be "
+            "reached: load the original nn.Module, or its weights with architecture=, for methods "
+            "that need a layer."
+        )
+    return f"{name} has no layer whose output is a feature map."
+
+
+def in_batches_of(size: int, batch: torch.Tensor) -> list[torch.Tensor]:
+    """Split a batch into parts of exactly ``size``, the last one filled up with its last image."""
+    missing = -len(batch) % size
+    if missing:
+        batch = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
+    return list(torch.split(batch, size))
+
+
+def scores_of(output: Any, name: str, n_images: int) -> torch.Tensor:
+    """Find the scores [N, K] in what a model returns, as float32.
+
+    Raises
+    ------
+    ModelError
+        If there are none.
+    """
+    logits = getattr(output, "logits", None)
+    if logits is None and isinstance(output, dict):
+        logits = output.get("logits")
+    scores = logits if isinstance(logits, torch.Tensor) else first_tensor(output)
+    if scores is None:
+        raise ModelError(
+            f"{name} returned a {type(output).__name__} without a tensor: its forward pass must "
+            "return scores [N, K]."
+        )
+    if scores.ndim != 2 or scores.shape[0] != n_images:
+        raise ModelError(
+            f"{name} returned shape {list(scores.shape)} for {n_images} image"
+            f"{'s' if n_images > 1 else ''}: expected scores [{n_images}, K]. Wrap the model so "
+            "that it keeps the batch axis and returns one score per class."
+        )
+    if not scores.is_floating_point():
+        raise ModelError(
+            f"{name} returned {str(scores.dtype).removeprefix('torch.')} values: expected scores, "
+            "not class numbers. Return the logits."
+        )
+    return scores.float()
