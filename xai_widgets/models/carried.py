@@ -6,12 +6,12 @@ Read by what they look like and not by their class: transformers' ``config`` and
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from xai_widgets.errors import PreprocessingError
-from xai_widgets.models.preprocessing import Preprocessing
+from xai_widgets.models.preprocessing import Preprocess, Preprocessing
 
 PROCESSOR_FILE = "preprocessor_config.json"
 CONFIG_FILE = "config.json"
@@ -37,6 +37,14 @@ class Carried:
     preprocess: Preprocessing | None = None
     size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+
+    def preprocess_for(
+        self, given: Preprocess | None, size: tuple[int, int] | None
+    ) -> Preprocess | None:
+        """Return the user's preprocessing, else the carried one at the size the user asks for."""
+        if given is not None or self.preprocess is None:
+            return given
+        return self.preprocess if size is None else replace(self.preprocess, size=size)
 
     def over(self, other: "Carried") -> "Carried":
         """Fill in from ``other`` what this one does not know."""
@@ -149,7 +157,7 @@ def from_weights(weights: Any) -> Carried | None:
 
 def _from_timm(model: Any) -> Carried:
     for name in ("pretrained_cfg", "default_cfg"):
-        settings = getattr(model, name, None)
+        settings: Any = getattr(model, name, None)
         if hasattr(settings, "to_dict"):
             settings = settings.to_dict()
         if isinstance(settings, Mapping) and "mean" in settings and "std" in settings:
@@ -160,7 +168,7 @@ def _from_timm(model: Any) -> Carried:
 
 
 def _timm_preprocessing(settings: Mapping[str, Any]) -> Preprocessing | None:
-    shape = settings.get("test_input_size") or settings.get("input_size") or ()
+    shape: Sequence[int] = settings.get("test_input_size") or settings.get("input_size") or ()
     share = settings.get("test_crop_pct") or settings.get("crop_pct") or 1.0
     squash = settings.get("crop_mode") == "squash"
     try:
@@ -180,9 +188,8 @@ def _from_config(config: Any) -> Carried:
     names = _get(config, "id2label")
     labels = None
     if isinstance(names, Mapping) and names:
-        labels = tuple(
-            str(names.get(i, names.get(str(i), f"class {i}"))) for i in range(len(names))
-        )
+        known = {str(position): str(name) for position, name in names.items()}
+        labels = tuple(known.get(str(i), f"class {i}") for i in range(len(known)))
     return Carried(labels=labels, size=_sides(_get(config, "image_size")))
 
 

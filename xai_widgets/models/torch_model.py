@@ -100,7 +100,7 @@ class TorchModel(ExplainableModel):
         with self.lock:
             self.preprocess, values = choose_input(
                 self._try,
-                preprocess or own.preprocess,
+                own.preprocess_for(preprocess, input_size),
                 input_size,
                 own.size,
                 possible_channels(module),
@@ -174,19 +174,19 @@ class TorchModel(ExplainableModel):
     def _run(self, images: torch.Tensor, gradients: bool) -> torch.Tensor:
         """Return float32 scores [N, K] of [N, H, W, C]; records a graph if ``gradients``."""
         rows, columns = images.shape[1:3]
-        with evaluating(self._module, self._moving_buffers, gradients, self._draws_random):
-            with sentence(
-                ModelError,
-                f"{self.name} cannot process an image of {rows} x {columns} pixels "
-                f"and {images.shape[3]} channels (pass input_size= or preprocessing=)",
-            ):
-                batch = images.permute(0, 3, 1, 2).to(self._dtype)
-                batch = batch.clone() if self._writes_input else batch
-                if self._batch_size is None:
-                    return scores_of(self._module(batch), self.name, len(images))
-                parts = in_batches_of(self._batch_size, batch)
-                scores = [scores_of(self._module(part), self.name, len(part)) for part in parts]
-                return torch.cat(scores)[: len(images)]
+        failure = (
+            f"{self.name} cannot process an image of {rows} x {columns} pixels "
+            f"and {images.shape[3]} channels (pass input_size= or preprocessing=)"
+        )
+        state = evaluating(self._module, self._moving_buffers, gradients, self._draws_random)
+        with state, sentence(ModelError, failure):
+            batch = images.permute(0, 3, 1, 2).to(self._dtype)
+            batch = batch.clone() if self._writes_input else batch
+            if self._batch_size is None:
+                return scores_of(self._module(batch), self.name, len(images))
+            parts = in_batches_of(self._batch_size, batch)
+            scores = [scores_of(self._module(part), self.name, len(part)) for part in parts]
+            return torch.cat(scores)[: len(images)]
 
     def scores(self, images: Any) -> torch.Tensor:
         """Return scores [N, K] of images [N, H, W, C], computed in chunks without a graph."""
