@@ -103,7 +103,7 @@ class IntegratedGradients(Explainer):
         attribution = Attribution(np.zeros_like(image.values), 0.0)
         for points, intervals in chunks(n, model.chunk_size):
             positions = np.asarray(points)
-            alphas = backend.asarray(positions / n).reshape(-1, 1, 1, 1)
+            alphas = backend.asarray((positions / n).reshape(-1, 1, 1, 1))
             weights = np.where((positions == 0) | (positions == n), 0.5, 1.0)
             result = model.gradients(origin + alphas * path, target, weights)
             total = total + result.values

@@ -1,13 +1,14 @@
 """Read a PyTorch module's architecture off one forward pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from xai_widgets.models.base import Layer
+from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.torch_state import hooked, times_written
 
 
@@ -100,11 +101,14 @@ def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture
     overwritten = frozenset(
         name for name, out in outputs.items() if times_written(out.tensor) != out.written
     )
-    layers = [
-        Layer(name, type(parts[name]).__name__, output.shape) for name, output in outputs.items()
-    ]
+    layers = marked(
+        [
+            LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
+            for name, out in outputs.items()
+        ]
+    )
     channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
-    return Architecture(_marked(layers, outputs), overwritten, channels_last)
+    return Architecture(layers, overwritten, channels_last)
 
 
 def _is_channels_last(part: nn.Module, shape: torch.Size, before: bool) -> bool:
@@ -118,40 +122,3 @@ def _is_channels_last(part: nn.Module, shape: torch.Size, before: bool) -> bool:
     width = part.normalized_shape[-1] if isinstance(part, nn.LayerNorm) else None
     fits = [axis for axis in (1, 3) if shape[axis] == width]
     return fits == [3] if len(fits) == 1 else before
-
-
-def _marked(layers: list[Layer], outputs: dict[str, _Output]) -> tuple[Layer, ...]:
-    """Mark the last layer at each resolution, and the coarsest of these as recommended.
-
-    A block and the last layer inside it return the same tensor: the shorter name stands for both.
-    Where tokens have the last word, as in a vision transformer, no feature map is recommended.
-    """
-    maps = [layer for layer in layers if layer.spatial and outputs[layer.name].bare]
-    names: dict[tuple[int, int, tuple[int, ...]], str] = {}
-    for layer in maps:
-        identity = outputs[layer.name].identity
-        if len(layer.name) <= len(names.get(identity, layer.name)):
-            names[identity] = layer.name
-    stages = sorted(maps, key=lambda layer: not _inside_downsampling(layer, maps))
-    main = {layer.shape[:2]: names[outputs[layer.name].identity] for layer in stages}
-    ends_in_tokens = bool(layers) and len(layers[-1].shape) == 2
-    coarsest = min(main, key=lambda size: size[0] * size[1], default=None)
-    recommended = None if coarsest is None or ends_in_tokens else main[coarsest]
-    return tuple(
-        replace(layer, main=layer.name in main.values(), recommended=layer.name == recommended)
-        for layer in layers
-    )
-
-
-def _inside_downsampling(layer: Layer, maps: list[Layer]) -> bool:
-    """Tell whether a layer is the start of a block that ends at another resolution.
-
-    The first convolution of a downsampling block must not pass for the end of the stage before.
-    A module that goes through three resolutions or more is the network, not a block.
-    """
-    for block in maps:
-        if layer.name.startswith(block.name + ".") and block.shape[:2] != layer.shape[:2]:
-            inside = {part.shape[:2] for part in maps if part.name.startswith(block.name + ".")}
-            if len(inside) <= 2:
-                return True
-    return False
