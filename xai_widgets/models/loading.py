@@ -46,6 +46,7 @@ def load(
     device: str | None = None,
     trust: bool = False,
     architecture: Callable[[], Any] | None = None,
+    output: str | int | None = None,
 ) -> ExplainableModel:
     """Make anything that predicts explainable.
 
@@ -56,7 +57,8 @@ def load(
     ----------
     source
         A ``torch.nn.Module`` on images [N, C, H, W] that returns scores [N, K], or a tuple, dict or
-        ModelOutput that contains them; or an `ExplainableModel`, which is returned as it is.
+        ModelOutput that contains them; a Keras model on images [N, H, W, C]; or an
+        `ExplainableModel`, which is returned as it is.
     labels
         Names of the K outputs; else what the model carries.
     preprocessing
@@ -71,6 +73,9 @@ def load(
         already needs no trust.
     architecture
         For a file that holds weights alone: a function that returns the module they belong to.
+    output
+        For a Keras model: name or position of the output to explain where there are several, or
+        "logits" for what its last softmax is applied to.
 
     Returns
     -------
@@ -85,17 +90,18 @@ def load(
         If preprocessing has an unknown form or field.
     """
     if isinstance(source, ExplainableModel):
-        if labels is None and preprocessing is None and input_size is None and device is None:
+        if all(given is None for given in (labels, preprocessing, input_size, device, output)):
             return source
         if preprocessing is None and input_size is None:
             preprocessing = source.preprocess
         labels = source.labels if labels is None else labels
         source = source.source
-    options = {
+    options: dict[str, Any] = {
         "labels": None if labels is None else tuple(str(label) for label in labels),
         "preprocess": None if preprocessing is None else preprocessing_from(preprocessing),
         "input_size": (input_size, input_size) if isinstance(input_size, int) else input_size,
         "device": device,
+        "output": output,
     }
     key = tuple(options.values())
     with _registry.lock:
@@ -108,7 +114,14 @@ def load(
         return adapter
 
 
-def _adapt(source: Any, **options: Any) -> ExplainableModel:
+def _adapt(source: Any, output: str | int | None = None, **options: Any) -> ExplainableModel:
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(source, keras.Model):
+        from xai_widgets.models.keras_model import KerasModel
+
+        return KerasModel(source, **options, output=output)
+    if output is not None:
+        raise ModelError("output= chooses among the outputs of a Keras model: leave it away here.")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(source, torch.nn.Module):
         from xai_widgets.models.torch_model import TorchModel
