@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from xai_widgets.models.backend import Array, Backend
 from xai_widgets.models.images import DisplayImage, open_image
 from xai_widgets.models.preprocessing import Placement, Preprocess, Values
 from xai_widgets.models.targets import ClassTarget, resolve_target
+
+if TYPE_CHECKING:
+    from xai_widgets.models.readiness.trace import Trace
 
 Lock = AbstractContextManager[Any]
 """A re-entrant lock, used with ``with`` alone."""
@@ -323,6 +326,36 @@ class ExplainableModel(ABC):
             "input_shape": list(self.input_shape),
             "preprocessing": self.preprocess.describe(),
         }
+
+    def training_layers(self) -> tuple[str, ...]:
+        """Return the layers that are in train mode and behave differently there."""
+        return ()
+
+    def scores_in_own_mode(self, images: Array) -> Array:
+        """Return scores [N, K] in the mode the user's model is in, without changing it."""
+        return self.scores(images)
+
+    def trace(self, values: Any, gradients: bool = True, target: int | None = None) -> "Trace":
+        """Return what one forward pass, and a backward pass to all layers, shows.
+
+        Parameters
+        ----------
+        values
+            [N, H, W, C]; the gradient is that of the first image's score.
+        gradients
+            Go backward too.
+        target
+            The class whose score is differentiated; else the predicted one.
+
+        Returns
+        -------
+        Trace
+            Without layers and gradients, unless the adapter can see them.
+        """
+        from xai_widgets.models.readiness.trace import Trace
+
+        scores = self.backend.to_numpy(self.scores(values))
+        return Trace(scores=scores, target=int(np.argmax(scores[0])) if target is None else target)
 
     def __repr__(self) -> str:
         """Return name, input and outputs."""

@@ -1,6 +1,6 @@
 """From a display image to a model input, keeping the mapping between the two."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -215,3 +215,22 @@ def preprocessing_from(given: Any) -> Preprocess:
         f"preprocessing is a {type(given).__name__}: give a Preprocessing, a dict of its fields, "
         "or a callable from a PIL image to an array [C, H, W]."
     )
+
+
+def preprocessing_text(described: dict[str, Any]) -> str:
+    """Say what happens to a picture before the model sees it."""
+    if described["kind"] != "standard":
+        return "your own function"
+    size = described["size"]
+    low, high = described["value_range"]
+    parts = [
+        f"{described['resize']} to {size[0]} x {size[1]}" if size else "own size",
+        f"values {low:g} to {high:g}",
+    ]
+    if any(described["mean"]) or any(value != 1 for value in described["std"]):
+        parts.append(f"mean {_shown(described['mean'])}, std {_shown(described['std'])}")
+    return ", ".join(parts)
+
+
+def _shown(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3g}" for value in values)

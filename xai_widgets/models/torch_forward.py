@@ -9,7 +9,7 @@ from xai_widgets.errors import LayerError, ModelError
 from xai_widgets.models.base import ForwardPass, sentence
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_layers import Architecture, first_tensor
-from xai_widgets.models.torch_state import autograd, hooked, times_written
+from xai_widgets.models.torch_state import autograd, hooked, revived, times_written
 
 NO_PATH = (
     "The score of {model} does not depend on {what} through autograd: no_grad, detach or a NumPy "
@@ -50,6 +50,7 @@ class TorchForwardPass(ForwardPass):
         self._input = values.detach().requires_grad_(True)
 
         def keep(layer: str, output: Any) -> Any:
+            given, output = output, revived(output) if revive else output
             tensor = first_tensor(output)
             if tensor is None:
                 return None
@@ -57,10 +58,17 @@ class TorchForwardPass(ForwardPass):
             if layer in architecture.overwritten and tensor is output:
                 return tensor.clone()
             self._versions[layer] = times_written(tensor)
-            return None
+            return None if output is given else output
 
-        with hooked(modules, keep):
-            self._scores = run(self._input)
+        revive = True
+        try:
+            with hooked(modules, keep):
+                self._scores = run(self._input)
+        except ModelError:  # code that expects a tensor without a graph, as for .numpy()
+            revive = False
+            self._activations.clear()
+            with hooked(modules, keep):
+                self._scores = run(self._input)
         self.scores = self._scores.detach()[0].cpu().numpy()
 
     @property

@@ -2,13 +2,13 @@
 
 import hashlib
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from xai_widgets.errors import ImageError, ModelError, XaiError
+from xai_widgets.errors import ImageError, ModelError
 from xai_widgets.models.base import (
     Capabilities,
     ExplainableModel,
@@ -33,7 +33,11 @@ from xai_widgets.models.torch_kinds import (
     torch_format,
 )
 from xai_widgets.models.torch_layers import read_architecture
-from xai_widgets.models.torch_state import autograd, evaluating, times_written
+from xai_widgets.models.torch_state import autograd, evaluating, times_written, training_layers
+from xai_widgets.models.verdicts import find_lacks
+
+if TYPE_CHECKING:
+    from xai_widgets.models.readiness.trace import Trace
 
 RETAINED_BYTES = 2 * 1024**3
 
@@ -156,18 +160,18 @@ class TorchModel(ExplainableModel):
             places["layer_gradients"] = self.recommended_layer
         elif any(layer.spatial for layer in self.layers):
             lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
+            places["layer_gradients"] = self.layers[-1].name
         else:
             lacks["feature_maps"] = no_layers(self._module, self.name)
-        for need, layer in places.items():
-            try:
-                gradient = self._pass(probe).gradient(ClassTarget(0), layer)
-            except XaiError as error:
-                lacks[need] = str(error)
-            else:
-                if not torch.isfinite(gradient).all():
-                    where = "the input" if layer is None else f"layer {layer!r}"
-                    lacks[need] = f"The gradient at {where} is NaN or infinite."
-        return Capabilities(lacks)
+        found = find_lacks(
+            self.name,
+            self._pass,
+            self.backend.to_numpy,
+            self.backend.to_numpy(probe),
+            places,
+            self.outputs_probabilities,
+        )
+        return Capabilities({**lacks, **found})
 
     # The contract -------------------------------------------------------------------------
 
@@ -227,6 +231,32 @@ class TorchModel(ExplainableModel):
                 self._architecture,
                 self._checked(images),
             )
+
+    def trace(self, values: Any, gradients: bool = True, target: int | None = None) -> "Trace":
+        """Return what a traced forward and backward pass shows; see the contract."""
+        from xai_widgets.models.readiness.torch_trace import trace_module
+
+        batch = self._checked(values)
+        other_numbers = self._draws_random and not gradients  # so that a comparison shows them
+        with self.lock, torch.random.fork_rng(devices=[], enabled=other_numbers):
+            if other_numbers:
+                torch.rand(1)
+            return trace_module(self._module, self._run, batch, gradients, target)
+
+    def training_layers(self) -> tuple[str, ...]:
+        """Return the layers that are in train mode and behave differently there."""
+        return training_layers(self._module)
+
+    def scores_in_own_mode(self, images: Any) -> torch.Tensor:
+        """Return scores [N, K] in the mode the user's module is in; buffers stay as they are."""
+        batch = self._checked(images)
+        training = [part for part in self._module.modules() if getattr(part, "training", False)]
+        with self.lock, evaluating(self._module, list(self._module.buffers()), False, True):
+            for part in training:
+                part.training = True
+            with sentence(ModelError, f"{self.name} fails in train mode"):
+                output = self._module(batch.permute(0, 3, 1, 2).to(self._dtype).clone())
+                return scores_of(output, self.name, len(batch))
 
     def _checked(self, images: Any) -> torch.Tensor:
         batch = self.backend.asarray(images)

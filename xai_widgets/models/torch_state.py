@@ -81,3 +81,33 @@ def hooked(modules: Mapping[str, nn.Module], hook: Callable[[str, Any], Any]) ->
     finally:
         for handle in handles:
             handle.remove()
+
+
+def revived(output: Any) -> Any:
+    """Let the output of a layer that carries no gradient start a graph of its own.
+
+    So the layers behind a ``no_grad`` block have gradients, frozen weights or not. Anything that
+    carries a gradient, and anything under ``no_grad``, is returned as it is.
+    """
+    if not isinstance(output, torch.Tensor) or output.requires_grad:
+        return output
+    if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
+        return output
+    if not output.is_floating_point():
+        return output
+    leaf = output.clone() if output.is_inference() else output.detach()
+    return leaf.requires_grad_(True).clone()  # a copy, because leaves cannot be written in place
+
+
+def training_layers(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of the parts in train mode that compute something else there."""
+    kinds = ("batchnorm", "dropout", "droppath", "stochasticdepth", "drop_path")
+    return tuple(
+        name
+        for name, part in module.named_modules()
+        if getattr(part, "training", False)
+        and (
+            any(kind in type(part).__name__.lower() for kind in kinds)
+            or isinstance(part, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
+        )
+    )

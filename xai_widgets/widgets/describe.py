@@ -1,12 +1,13 @@
 """What the browser needs to know of a model and of a result, in words and records."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from xai_widgets.explainers.base import parameter_records
 from xai_widgets.explainers.registry import explainers, methods
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.preprocessing import preprocessing_text
+from xai_widgets.models.verdicts import model_verdict
 from xai_widgets.widgets.regions import FILLS
 
 MAX_THUMBNAILS = 40
@@ -58,37 +59,11 @@ def method_records(model: ExplainableModel) -> list[dict[str, Any]]:
 def verdict(model: ExplainableModel) -> dict[str, Any]:
     """Say in one word and one sentence what the model allows."""
     findings = [{"level": "info", "text": text} for text in model.findings]
-    reason = model.capabilities.reason(("input_gradients",))
+    name, text = model_verdict(model)
+    reason = model.capabilities.reason(("input_gradients", "layer_gradients"))
     if reason is not None:
-        return {
-            "verdict": "inference-only",
-            "sentence": f"This model predicts, but cannot be explained by gradients. {reason}",
-            "findings": [{"level": "warning", "text": reason}, *findings],
-        }
-    return {
-        "verdict": "explainable",
-        "sentence": "A gradient flows from the score to the picture.",
-        "findings": findings,
-    }
-
-
-def preprocessing_text(described: dict[str, Any]) -> str:
-    """Say what happens to a picture before the model sees it."""
-    if described["kind"] != "standard":
-        return "your own function"
-    size = described["size"]
-    low, high = described["value_range"]
-    parts = [
-        f"{described['resize']} to {size[0]} x {size[1]}" if size else "own size",
-        f"values {low:g} to {high:g}",
-    ]
-    if any(described["mean"]) or any(value != 1 for value in described["std"]):
-        parts.append(f"mean {_numbers(described['mean'])}, std {_numbers(described['std'])}")
-    return ", ".join(parts)
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.3g}" for value in values)
+        findings.insert(0, {"level": "warning", "text": reason})
+    return {"verdict": name, "sentence": text, "findings": findings}
 
 
 def facts(explanation: Explanation) -> list[dict[str, str]]:
