@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.models.nets import SIDE, Linear, NoGrad, Wrapped, convolutional, picture, seeded
+from tests.models.nets import (
+    SIDE,
+    Linear,
+    NoGrad,
+    Residual,
+    Wrapped,
+    convolutional,
+    picture,
+    seeded,
+)
 from xai_widgets.errors import ImageError, ModelError
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
@@ -63,6 +73,16 @@ def test_weights_reduce_as_weighting_by_hand() -> None:
     assert reduced.shape == (SIDE, SIDE, 3)
     expected = (plain * weights[:, None, None, None]).sum(axis=0)
     np.testing.assert_allclose(reduced, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [convolutional, lambda: seeded(Residual)])
+def test_an_image_gets_the_same_gradient_whatever_is_in_its_batch(make: Any) -> None:
+    model = load(make().train(), input_size=SIDE)
+    images = batch(4)
+    together = model.gradients(images, ClassTarget(1))
+    alone = model.gradients(images[2:3], ClassTarget(1))
+    np.testing.assert_allclose(together.values[2], alone.values[0], rtol=1e-4, atol=1e-7)
+    assert float(together.scores[2]) == pytest.approx(float(alone.scores[0]), rel=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -314,6 +334,21 @@ def test_scripted_modules_have_input_gradients_and_no_layers() -> None:
 def test_an_unknown_device_is_a_sentence(device: str) -> None:
     with pytest.raises(ModelError, match=f"The device '{device}' cannot be used"):
         load(convolutional(), input_size=SIDE, device=device)
+
+
+def test_on_another_device_a_copy_is_used_and_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(module: nn.Module, device: Any) -> tuple[nn.Module, torch.device]:
+        return copy.deepcopy(module), torch.device("cpu")
+
+    monkeypatch.setattr("xai_widgets.models.torch_model._on_device", elsewhere)
+    module = convolutional()
+    model = load(module, input_size=SIDE)
+    scores, told = model.scores(batch(1)), model.weight_hash
+    with torch.no_grad():
+        module[6].bias.add_(1)
+    assert torch.equal(model.scores(batch(1)), scores)
+    assert model.weight_hash == told, "the hash is that of the weights that were used"
+    assert model.source is module
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 8, 3), (8, 8, 3), (1, 1, 8, 8, 3)])

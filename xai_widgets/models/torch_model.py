@@ -174,9 +174,13 @@ class TorchModel(ExplainableModel):
             lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
         else:
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
+        try:
+            forward = self._pass(probe)
+        except ModelError as error:
+            return Capabilities({**lacks, **dict.fromkeys(places, str(error))})
         for need, layer in places.items():
             try:
-                gradient = self._pass(probe).gradient(ClassTarget(0), layer)
+                gradient = forward.gradient(ClassTarget(0), layer)
             except XaiError as error:
                 lacks[need] = str(error)
             else:
@@ -258,7 +262,7 @@ class TorchModel(ExplainableModel):
     @property
     def fingerprint(self) -> str:
         """Where the weights lie and how often they were written: changes when training goes on."""
-        tensors = (*self._source.parameters(), *self._source.buffers())
+        tensors = (*self._module.parameters(), *self._module.buffers())
         moving = {id(buffer) for buffer in self._moving_buffers}
         state = [
             (tensor.data_ptr(), 0 if id(tensor) in moving else times_written(tensor))
@@ -272,7 +276,7 @@ class TorchModel(ExplainableModel):
         fingerprint = self.fingerprint
         if self._hashed is None or self._hashed[0] != fingerprint:
             digest = hashlib.sha256()
-            for name, tensor in sorted(self._source.state_dict().items()):
+            for name, tensor in sorted(self._module.state_dict().items()):
                 if isinstance(tensor, torch.Tensor):
                     digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
                     data = tensor.detach().cpu().contiguous().reshape(-1)
