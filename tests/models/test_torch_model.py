@@ -53,6 +53,14 @@ def test_scores_in_chunks_equal_scores_at_once(n: int) -> None:
     np.testing.assert_allclose(model.scores(images), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_no_more_images_than_a_chunk_pass_through_the_model_at_once() -> None:
+    sizes: list[int] = []
+    model = load(Wrapped(before=lambda x: sizes.append(len(x)) or x), input_size=SIDE)
+    sizes.clear()
+    model.scores(batch(130))
+    assert sizes == [64, 64, 2]
+
+
 @pytest.mark.parametrize("target", [ClassTarget(1), ClassTarget(1, versus=2)])
 def test_gradients_equal_autograd_by_hand(target: ClassTarget) -> None:
     module = convolutional(nn.Softplus)
