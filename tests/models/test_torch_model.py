@@ -22,6 +22,7 @@ from tests.models.nets import (
     seeded,
 )
 from xai_widgets.errors import ImageError, ModelError
+from xai_widgets.explainers import explain
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
 
@@ -382,17 +383,47 @@ class TestForwardPass:
         monkeypatch.setattr("xai_widgets.models.torch_model.RETAINED_BYTES", 100)
         model = load(convolutional(), input_size=SIDE)
         image = model.prepare(picture())
-        assert model.forward_pass(image) is not model.forward_pass(image)
+        calls: list[int] = []
+        handle = model.source.register_forward_hook(lambda *_: calls.append(1))
+        for _ in range(2):
+            model.forward_pass(image).gradient(ClassTarget(0))
+        handle.remove()
+        assert len(calls) == 2
 
     def test_a_new_target_runs_no_forward_pass(self) -> None:
         calls: list[int] = []
         model = load(Wrapped(before=lambda x: calls.append(len(x)) or x), input_size=SIDE)
         forward = model.forward_pass(model.prepare(picture()))
+        for layer in (model.recommended_layer, None):
+            forward.start_at(layer)
+            calls.clear()
+            for index in range(3):
+                forward.gradient(ClassTarget(index), layer)
+            assert calls == []
+
+    def test_scores_and_layer_share_one_pass(self) -> None:
+        calls: list[int] = []
+        model = load(Wrapped(before=lambda x: calls.append(len(x)) or x), input_size=SIDE)
+        image = model.prepare(picture())
         calls.clear()
-        for index in range(3):
-            forward.gradient(ClassTarget(index), model.recommended_layer)
-            forward.gradient(ClassTarget(index))
-        assert calls == []
+        explain(model, image, "grad_cam")
+        assert calls == [1]
+
+    def test_before_the_layer_nothing_is_recorded(self) -> None:
+        recorded: dict[str, bool] = {}
+        model = load(convolutional(), input_size=SIDE)
+        forward = model.forward_pass(model.prepare(picture()))
+        first, last = model.source[0], list(model.source.children())[-1]
+        handles = [
+            part.register_forward_hook(
+                lambda *_, name=name: recorded.update({name: torch.is_grad_enabled()})
+            )
+            for name, part in [("first", first), ("last", last)]
+        ]
+        forward.gradient(ClassTarget(0), model.recommended_layer)
+        for handle in handles:
+            handle.remove()
+        assert recorded == {"first": False, "last": True}
 
     def test_its_scores_and_gradients_equal_those_of_a_batch(self) -> None:
         model = load(convolutional(nn.Softplus), input_size=SIDE)

@@ -80,15 +80,15 @@ class TorchModel(ExplainableModel):
         self._hashed: tuple[str, str] | None = None
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
+        self._parts = dict(self._module.named_modules())
         notes: list[str] = []
         with self.lock:
             self.preprocess, probe = self._choose_input(preprocess, input_size, notes)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             self._find_side_effects(probe)
-            self._architecture = read_architecture(self._module, lambda: self._run(probe, False))
+            self._architecture = read_architecture(self._module, self._predict, probe)
             scores = self._run(probe, False)
         self.layers = self._architecture.layers
-        self._parts = dict(self._module.named_modules())
         self.labels = _labels(labels, module, int(scores.shape[1]), notes)
         self.outputs_probabilities = _looks_like_probabilities(scores)
         if self.outputs_probabilities and self.is_classifier:
@@ -174,10 +174,7 @@ class TorchModel(ExplainableModel):
             lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
         else:
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
-        try:
-            forward = self._pass(probe)
-        except ModelError as error:
-            return Capabilities({**lacks, **dict.fromkeys(places, str(error))})
+        forward = self._pass(probe, whole=True)
         for need, layer in places.items():
             try:
                 gradient = forward.gradient(ClassTarget(0), layer)
@@ -225,24 +222,24 @@ class TorchModel(ExplainableModel):
         """Return the retained forward pass of an image; see the contract."""
         key = (image.key, self.fingerprint)
         with self.lock:
-            if self._retained is not None and self._retained[0] == key:
-                return self._retained[1]
-            self._retained = None
-            forward = self._pass(image.values[None])
-            if forward.nbytes <= RETAINED_BYTES:
-                self._retained = (key, forward)
-            return forward
+            if self._retained is None or self._retained[0] != key:
+                self._retained = (key, self._pass(image.values[None]))
+            return self._retained[1]
 
-    def _pass(self, images: Any) -> TorchForwardPass:
-        modules = {layer.name: self._parts[layer.name] for layer in self.layers}
-        with self.lock, autograd():
-            return TorchForwardPass(
-                self.name,
-                lambda values: self._run(values, True),
-                modules,
-                self._architecture,
-                self._checked(images),
-            )
+    def _pass(self, images: Any, whole: bool = False) -> TorchForwardPass:
+        return TorchForwardPass(
+            self.name,
+            self._run,
+            self._parts,
+            self._architecture,
+            self._checked(images),
+            self.lock,
+            RETAINED_BYTES,
+            whole,
+        )
+
+    def _predict(self, images: torch.Tensor) -> torch.Tensor:
+        return self._run(images, False)
 
     def _checked(self, images: Any) -> torch.Tensor:
         batch = self.backend.asarray(images)
