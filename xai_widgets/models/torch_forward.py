@@ -72,7 +72,9 @@ class TorchForwardPass(ForwardPass):
         self._run = run
         self._modules = modules
         self._architecture = architecture
-        self._input = values.detach()
+        # A single image runs faster with its channels first in memory; batches do not.
+        with autograd():
+            self._input = values.detach().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
         self._lock = lock
         self._limit_bytes = limit_bytes
         self._whole = whole
@@ -133,7 +135,7 @@ class TorchForwardPass(ForwardPass):
         return scale * sum(self._architecture.graph_bytes.get(name, 0) for name in self._graphs)
 
     def _from_input(self) -> _Graph:
-        source = self._input.clone().requires_grad_(True)
+        source = self._input.detach().requires_grad_(True)
         return _Graph(source, self._run(source, True))
 
     def _from_layer(self, layer: str) -> _Graph:

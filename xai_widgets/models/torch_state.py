@@ -46,7 +46,8 @@ def evaluating(
                 yield
     finally:
         for part, training, own in parts:
-            part.training = training
+            if part.training != training:  # modules set attributes slowly
+                part.training = training
             for name, buffer in own.items():
                 if part._buffers.get(name) is not buffer:
                     part._buffers[name] = buffer
