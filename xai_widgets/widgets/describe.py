@@ -59,6 +59,13 @@ def verdict(model: ExplainableModel) -> dict[str, Any]:
     """Say in one word and one sentence what the model allows."""
     findings = [{"level": "info", "text": text} for text in model.findings]
     reason = model.capabilities.reason(("input_gradients",))
+    layers = ("feature_maps", "layer_gradients")
+    if reason is not None and model.capabilities.reason(layers) is None:
+        return {
+            "verdict": "layer-gradients-only",
+            "sentence": f"Only methods that look at a layer can explain this model. {reason}",
+            "findings": [{"level": "warning", "text": reason}, *findings],
+        }
     if reason is not None:
         return {
             "verdict": "inference-only",
