@@ -11,13 +11,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from scripts.browser import HELP, find
 from tests.lab.page import Lab
 from tests.lab.server import LabServer
 
-FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "screenshots"
+README_PICTURE = ROOT / "docs" / "explorer.png"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # Browser windows; the widget gets what the notebook leaves of them.
 WIDTHS_PX = {"wide": 1440, "narrow": 640}
@@ -26,6 +29,8 @@ import xai_widgets as xw
 data = xw.demo.dataset("lesions", n=24, seed=1, ruler="malignant")
 explorer = xw.Explorer(xw.demo.model("lesions-shortcut"), data.images)
 explorer.image_index = 2
+explorer.method = "integrated_gradients"
+explorer.parameters = {"integrated_gradients": {"baseline": "blur"}}
 explorer.region = {"type": "rect", "x": 104, "y": 8, "width": 22, "height": 114}
 explorer.ablation = "blur"
 explorer
@@ -56,6 +61,8 @@ def main() -> int:
                         page.widget.screenshot(path=target)
                         print(target)
                 lab.close()
+            with Image.open(FOLDER / "explorer-wide-light.png") as picture:
+                picture.reduce(2).save(README_PICTURE, optimize=True)
         finally:
             browser.close()
             server.stop()

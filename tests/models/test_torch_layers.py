@@ -121,6 +121,12 @@ def test_models_that_end_in_tokens_recommend_no_layer_and_say_so(
     assert model.capabilities.reason(("input_gradients",)) is None
 
 
+def test_windows_in_place_of_the_batch_are_no_layers() -> None:
+    names = {layer.name for layer in loaded(swin, 32).layers}
+    assert "swin.encoder.layers.0.blocks.0.layernorm_after" in names
+    assert not any(name.endswith("attention.q_proj") for name in names if ".layers.0." in name)
+
+
 def test_a_model_without_feature_maps_says_so() -> None:
     model = load(seeded(Linear, 8), input_size=8)
     assert "no layer whose output is a feature map" in model.capabilities.lacks["feature_maps"]

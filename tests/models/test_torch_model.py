@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.models.nets import SIDE, Linear, NoGrad, Wrapped, convolutional, picture, seeded
+from tests.models.nets import (
+    SIDE,
+    Linear,
+    NoGrad,
+    Residual,
+    Wrapped,
+    convolutional,
+    picture,
+    seeded,
+)
 from xai_widgets.errors import ImageError, ModelError
+from xai_widgets.explainers import explain
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
 
@@ -43,6 +54,14 @@ def test_scores_in_chunks_equal_scores_at_once(n: int) -> None:
     np.testing.assert_allclose(model.scores(images), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_no_more_images_than_a_chunk_pass_through_the_model_at_once() -> None:
+    sizes: list[int] = []
+    model = load(Wrapped(before=lambda x: sizes.append(len(x)) or x), input_size=SIDE)
+    sizes.clear()
+    model.scores(batch(130))
+    assert sizes == [64, 64, 2]
+
+
 @pytest.mark.parametrize("target", [ClassTarget(1), ClassTarget(1, versus=2)])
 def test_gradients_equal_autograd_by_hand(target: ClassTarget) -> None:
     module = convolutional(nn.Softplus)
@@ -63,6 +82,16 @@ def test_weights_reduce_as_weighting_by_hand() -> None:
     assert reduced.shape == (SIDE, SIDE, 3)
     expected = (plain * weights[:, None, None, None]).sum(axis=0)
     np.testing.assert_allclose(reduced, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [convolutional, lambda: seeded(Residual)])
+def test_an_image_gets_the_same_gradient_whatever_is_in_its_batch(make: Any) -> None:
+    model = load(make().train(), input_size=SIDE)
+    images = batch(4)
+    together = model.gradients(images, ClassTarget(1))
+    alone = model.gradients(images[2:3], ClassTarget(1))
+    np.testing.assert_allclose(together.values[2], alone.values[0], rtol=1e-4, atol=1e-7)
+    assert float(together.scores[2]) == pytest.approx(float(alone.scores[0]), rel=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -316,6 +345,21 @@ def test_an_unknown_device_is_a_sentence(device: str) -> None:
         load(convolutional(), input_size=SIDE, device=device)
 
 
+def test_on_another_device_a_copy_is_used_and_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(module: nn.Module, device: Any) -> tuple[nn.Module, torch.device]:
+        return copy.deepcopy(module), torch.device("cpu")
+
+    monkeypatch.setattr("xai_widgets.models.torch_model.on_device", elsewhere)
+    module = convolutional()
+    model = load(module, input_size=SIDE)
+    scores, told = model.scores(batch(1)), model.weight_hash
+    with torch.no_grad():
+        module[6].bias.add_(1)
+    assert torch.equal(model.scores(batch(1)), scores)
+    assert model.weight_hash == told, "the hash is that of the weights that were used"
+    assert model.source is module
+
+
 @pytest.mark.parametrize("shape", [(0, 8, 8, 3), (8, 8, 3), (1, 1, 8, 8, 3)])
 def test_arrays_that_are_no_batch_are_refused(shape: tuple[int, ...]) -> None:
     model = load(seeded(Linear, 8), input_size=8)
@@ -339,17 +383,47 @@ class TestForwardPass:
         monkeypatch.setattr("xai_widgets.models.torch_model.RETAINED_BYTES", 100)
         model = load(convolutional(), input_size=SIDE)
         image = model.prepare(picture())
-        assert model.forward_pass(image) is not model.forward_pass(image)
+        calls: list[int] = []
+        handle = model.source.register_forward_hook(lambda *_: calls.append(1))
+        for _ in range(2):
+            model.forward_pass(image).gradient(ClassTarget(0))
+        handle.remove()
+        assert len(calls) == 2
 
     def test_a_new_target_runs_no_forward_pass(self) -> None:
         calls: list[int] = []
         model = load(Wrapped(before=lambda x: calls.append(len(x)) or x), input_size=SIDE)
         forward = model.forward_pass(model.prepare(picture()))
+        for layer in (model.recommended_layer, None):
+            forward.start_at(layer)
+            calls.clear()
+            for index in range(3):
+                forward.gradient(ClassTarget(index), layer)
+            assert calls == []
+
+    def test_scores_and_layer_share_one_pass(self) -> None:
+        calls: list[int] = []
+        model = load(Wrapped(before=lambda x: calls.append(len(x)) or x), input_size=SIDE)
+        image = model.prepare(picture())
         calls.clear()
-        for index in range(3):
-            forward.gradient(ClassTarget(index), model.recommended_layer)
-            forward.gradient(ClassTarget(index))
-        assert calls == []
+        explain(model, image, "grad_cam")
+        assert calls == [1]
+
+    def test_before_the_layer_nothing_is_recorded(self) -> None:
+        recorded: dict[str, bool] = {}
+        model = load(convolutional(), input_size=SIDE)
+        forward = model.forward_pass(model.prepare(picture()))
+        first, last = model.source[0], list(model.source.children())[-1]
+        handles = [
+            part.register_forward_hook(
+                lambda *_, name=name: recorded.update({name: torch.is_grad_enabled()})
+            )
+            for name, part in [("first", first), ("last", last)]
+        ]
+        forward.gradient(ClassTarget(0), model.recommended_layer)
+        for handle in handles:
+            handle.remove()
+        assert recorded == {"first": False, "last": True}
 
     def test_its_scores_and_gradients_equal_those_of_a_batch(self) -> None:
         model = load(convolutional(nn.Softplus), input_size=SIDE)

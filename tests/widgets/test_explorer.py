@@ -395,6 +395,29 @@ def test_a_model_without_gradients_predicts_and_explains_nothing(recorded, pictu
     explorer.close()
 
 
+def test_a_model_whose_stem_cuts_gradients_is_explained_by_its_layers(recorded, pictures) -> None:
+    class Stemmed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = torch.nn.Conv2d(3, 4, 3)
+            self.body = torch.nn.Conv2d(4, 4, 3)
+            self.head = torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                x = self.stem(x)
+            return self.head(self.body(x).mean((2, 3)))
+
+    explorer = Explorer(xw.load(Stemmed(), input_size=32), pictures)
+    assert explorer.method == "grad_cam"
+    assert recorded.final(1)["kind"] == "result"
+    browser(explorer, "hello")
+    setup = recorded.wait("setup")["payload"]
+    assert setup["verdict"]["verdict"] == "layer-gradients-only"
+    assert [m["name"] for m in setup["methods"] if m["applicable"]] == ["grad_cam"]
+    explorer.close()
+
+
 def test_two_explorers_of_one_model_share_the_cache(make: Make, recorded) -> None:
     first = make(method="integrated_gradients", target=1)
     explanation = first.explanation

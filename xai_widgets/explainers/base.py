@@ -75,6 +75,8 @@ class Explainer(ABC):
         Capabilities of the model: "input_gradients", "feature_maps", "layer_gradients".
     uses_layer
         Whether the method looks at a layer.
+    uses_forward_pass
+        Whether it works on the retained forward pass, which then predicts as well.
     signed
         Whether its maps can be negative.
     reference
@@ -87,6 +89,7 @@ class Explainer(ABC):
     reference: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ("input_gradients",)
     uses_layer: ClassVar[bool] = False
+    uses_forward_pass: ClassVar[bool] = False
     signed: ClassVar[bool] = True
 
     @property

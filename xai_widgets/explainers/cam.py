@@ -28,6 +28,7 @@ class GradCAM(Explainer):
     reference: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391"
     needs: ClassVar[tuple[str, ...]] = ("feature_maps", "layer_gradients")
     uses_layer: ClassVar[bool] = True
+    uses_forward_pass: ClassVar[bool] = True
     signed: ClassVar[bool] = False
 
     @property

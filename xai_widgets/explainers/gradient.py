@@ -25,6 +25,7 @@ class Gradient(Explainer):
     title: ClassVar[str] = "Gradient"
     family: ClassVar[str] = "gradient"
     reference: ClassVar[str] = "Simonyan et al. 2013, arXiv:1312.6034"
+    uses_forward_pass: ClassVar[bool] = True
 
     @property
     def cost(self) -> Cost:
@@ -56,6 +57,7 @@ class InputXGradient(Explainer):
     title: ClassVar[str] = "Input x gradient"
     family: ClassVar[str] = "gradient"
     reference: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
+    uses_forward_pass: ClassVar[bool] = True
 
     @property
     def cost(self) -> Cost:

@@ -89,7 +89,10 @@ def explain_stream(
             "(a std of zero?)."
         )
     chosen = model.resolve_layer(layer) if explainer.uses_layer else None
-    resolved = resolve(model, image, target)
+    scores = np.zeros(1, dtype=np.float32)
+    if target is None:  # only the predicted class needs the scores beforehand
+        scores = predicted_scores(model, image, method, chosen)
+    resolved = model.resolve_target(target, scores)
 
     def finished(attribution: Attribution) -> Explanation:
         return Explanation(
@@ -126,23 +129,29 @@ def explain_stream(
         stream.close()
 
 
-def resolve(model: ExplainableModel, image: PreparedImage, target: Any) -> ClassTarget:
-    """Resolve a target; only the predicted class needs the model's scores of the image."""
-    scores = np.zeros(1, dtype=np.float32)
-    if target is None:
-        scores = predicted_scores(model, image)
-    return model.resolve_target(target, scores)
-
-
-def predicted_scores(model: ExplainableModel, image: PreparedImage) -> Any:
-    """Return scores [K] of an image, out of the retained forward pass where there can be one.
+def predicted_scores(
+    model: ExplainableModel,
+    image: PreparedImage,
+    method: str | None = None,
+    layer: str | None = None,
+) -> Any:
+    """Return scores [K] of an image, from the pass that the method will work on, if it has one.
 
     Raises
     ------
     ModelError
         If a score is NaN or infinite.
     """
-    if model.capabilities.reason(("input_gradients",)) is None:
+    explainer = find(method) if method else None
+    if (
+        explainer is not None
+        and explainer.uses_forward_pass
+        and model.capabilities.reason(explainer.needs) is None
+    ):
+        forward = model.forward_pass(image)
+        forward.start_at(model.resolve_layer(layer) if explainer.uses_layer else None)
+        scores = forward.scores
+    elif model.capabilities.reason(("input_gradients",)) is None:
         scores = model.forward_pass(image).scores
     else:
         scores = model.backend.to_numpy(model.scores(image.values[None]))[0]

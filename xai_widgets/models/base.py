@@ -118,6 +118,9 @@ class ForwardPass(ABC):
     scores: npt.NDArray[np.float32]
     """Scores of the image, float32 [K]."""
 
+    def start_at(self, layer: str | None) -> None:  # noqa: B027
+        """Prepare for gradients at a layer, or at the input for None; a hint that saves work."""
+
     @abstractmethod
     def activation(self, layer: str) -> Array:
         """Return the output of a layer, [1, H, W, C]."""

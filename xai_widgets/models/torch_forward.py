@@ -1,15 +1,20 @@
-"""A retained PyTorch forward pass: other targets and layers cost a backward pass only."""
+"""Retained PyTorch forward passes: other targets cost a backward pass only."""
 
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import ForwardPass, sentence
+from xai_widgets.models.base import ForwardPass, Lock, sentence
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_layers import Architecture, first_tensor
-from xai_widgets.models.torch_state import autograd, hooked, revived, times_written
+from xai_widgets.models.torch_state import autograd, hooked, revived
 
 NO_PATH = (
     "The score of {model} does not depend on {what} through autograd: no_grad, detach or a NumPy "
@@ -17,98 +22,166 @@ NO_PATH = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """A recorded stretch of the forward pass, from a tensor to the scores [1, K]."""
+
+    source: torch.Tensor
+    scores: torch.Tensor
+
+
 class TorchForwardPass(ForwardPass):
-    """The autograd graph of one image, with the outputs of its layers.
+    """The forward pass of one image, recorded from the layer on that somebody asks for.
+
+    What lies before that layer runs without a graph, which saves memory and time: Grad-CAM at the
+    last layer costs little more than a prediction.
 
     Parameters
     ----------
     name
         The model's name, for messages.
     run
-        Runs the forward pass of [1, H, W, C] and returns float32 scores [1, K].
+        Runs the forward pass of [1, H, W, C], with autograd recording or not, and returns float32
+        scores [1, K].
     modules
-        The layers to keep, by name.
+        The layers by name.
     architecture
-        Says which outputs a later in-place operation overwrites, so that they are kept as a copy,
-        and which have their channels last.
+        Says which layers have their channels last, and how large their graphs are.
     values
         The input [1, H, W, C].
+    lock
+        The model's.
+    limit_bytes
+        Graphs are kept as long as they are estimated to fit into this.
+    whole
+        Always record from the input on, which shows whether the model itself lets autograd record.
     """
 
     def __init__(
         self,
         name: str,
-        run: Any,
+        run: Callable[[torch.Tensor, bool], torch.Tensor],
         modules: dict[str, nn.Module],
         architecture: Architecture,
         values: torch.Tensor,
+        lock: Lock,
+        limit_bytes: int,
+        whole: bool = False,
     ) -> None:
         self._name = name
-        self._channels_last = architecture.channels_last
-        self._activations: dict[str, torch.Tensor] = {}
-        self._versions: dict[str, int] = {}
-        self._input = values.detach().requires_grad_(True)
-
-        def keep(layer: str, output: Any) -> Any:
-            given, output = output, revived(output) if revive else output
-            tensor = first_tensor(output)
-            if tensor is None:
-                return None
-            self._activations[layer] = tensor
-            if layer in architecture.overwritten and tensor is output:
-                return tensor.clone()
-            self._versions[layer] = times_written(tensor)
-            return None if output is given else output
-
-        revive = True
-        try:
-            with hooked(modules, keep):
-                self._scores = run(self._input)
-        except ModelError:  # code that expects a tensor without a graph, as for .numpy()
-            revive = False
-            self._activations.clear()
-            with hooked(modules, keep):
-                self._scores = run(self._input)
-        self.scores = self._scores.detach()[0].cpu().numpy()
+        self._run = run
+        self._modules = modules
+        self._architecture = architecture
+        # A single image runs faster with its channels first in memory; batches do not.
+        with autograd():
+            self._input = values.detach().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+        self._lock = lock
+        self._limit_bytes = limit_bytes
+        self._whole = whole
+        self._graphs: OrderedDict[str | None, _Graph] = OrderedDict()
+        self._scores: npt.NDArray[np.float32] | None = None
 
     @property
-    def nbytes(self) -> int:
-        """Bytes held by the input and the layers' outputs, each storage counted once."""
-        storages = {
-            tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-            for tensor in (self._input, *self._activations.values())
-        }
-        return sum(storages.values())
+    def scores(self) -> npt.NDArray[np.float32]:  # type: ignore[override]
+        """Scores of the image, float32 [K]."""
+        with self._lock:
+            if self._scores is None:
+                self._scores = self._run(self._input, False)[0].cpu().numpy()
+            return self._scores
+
+    def start_at(self, layer: str | None) -> None:
+        """Record from a layer on now, so that its gradients and the scores share one pass."""
+        self._graph(layer)
 
     def activation(self, layer: str) -> torch.Tensor:
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
-        return self._arranged(layer, self._tensor(layer).detach())
+        return self._arranged(layer, self._graph(layer).source.detach())
 
     def gradient(self, target: ClassTarget, layer: str | None = None) -> torch.Tensor:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
-        source = self._input if layer is None else self._tensor(layer)
         what = "its input" if layer is None else f"layer {layer!r}"
-        with autograd():
-            gradient = differentiate(self._name, target(self._scores), source, what, retain=True)
+        with self._lock, autograd():
+            graph = self._graph(layer)
+            score = target(graph.scores)
+            gradient = differentiate(self._name, score, graph.source, what, retain=True)
         return gradient.float() if layer is None else self._arranged(layer, gradient)
 
     def _arranged(self, layer: str, tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.float()
-        if tensor.ndim != 4 or layer in self._channels_last:
+        if tensor.ndim != 4 or layer in self._architecture.channels_last:
             return tensor
         return tensor.permute(0, 2, 3, 1)
 
-    def _tensor(self, layer: str) -> torch.Tensor:
-        if layer not in self._activations:
+    # Recording ----------------------------------------------------------------------------
+
+    def _graph(self, layer: str | None) -> _Graph:
+        with self._lock, autograd():
+            if layer in self._graphs:
+                return self._graphs[layer]
+            if layer is None:
+                graph = self._from_input()
+            elif self._whole:
+                graph = self._through_layer(layer)
+            else:
+                graph = self._from_layer(layer)
+            self._scores = graph.scores.detach()[0].cpu().numpy()
+            self._graphs[layer] = graph
+            while self._graphs and self._nbytes() > self._limit_bytes:
+                self._graphs.popitem(last=False)
+            return graph
+
+    def _nbytes(self) -> float:
+        scale = self._input.numel() / self._architecture.input_elements
+        return scale * sum(self._architecture.graph_bytes.get(name, 0) for name in self._graphs)
+
+    def _from_input(self) -> _Graph:
+        source = self._input.detach().requires_grad_(True)
+        return _Graph(source, self._run(source, True))
+
+    def _from_layer(self, layer: str) -> _Graph:
+        """Let the layer's output be a leaf from which on autograd records.
+
+        A clone goes on through the model, so that no in-place operation overwrites it.
+        """
+        found: list[torch.Tensor] = []
+
+        def start(_name: str, output: Any) -> Any:
+            if not isinstance(output, torch.Tensor):
+                return None
+            found[:] = [output.detach().requires_grad_(True)]
+            torch.set_grad_enabled(True)
+            return found[0].clone()
+
+        with hooked({layer: self._modules[layer]}, start):
+            scores = self._run(self._input, False)
+        if not found or not scores.requires_grad:
+            return self._through_layer(layer)
+        return _Graph(found[0], scores)
+
+    def _through_layer(self, layer: str) -> _Graph:
+        """Record the whole pass, for layers that return more than a tensor, and on request."""
+        try:
+            return self._record(layer, revive=True)
+        except ModelError:  # code that expects a tensor without a graph, as for .numpy()
+            return self._record(layer, revive=False)
+
+    def _record(self, layer: str, revive: bool) -> _Graph:
+        """Record the whole pass; revived, what the layer returns may carry a gradient anew."""
+        found: list[torch.Tensor] = []
+
+        def keep(_name: str, output: Any) -> Any:
+            output = revived(output) if revive else output
+            tensor = first_tensor(output)
+            if tensor is None:
+                return None
+            found[:] = [tensor]
+            return tensor.clone() if tensor is output else None
+
+        with hooked({layer: self._modules[layer]}, keep):
+            graph = self._from_input()
+        if not found:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
-        tensor = self._activations[layer]
-        written = times_written(tensor)
-        if written != self._versions.get(layer, written):
-            raise LayerError(
-                f"The output of layer {layer!r} is overwritten by a later in-place operation: "
-                "choose the layer after it."
-            )
-        return tensor
+        return _Graph(found[0], graph.scores)
 
 
 def differentiate(

@@ -1,6 +1,6 @@
 """Read a PyTorch module's architecture off one forward pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,19 @@ class Architecture:
     ----------
     layers
         In the order in which they finish.
-    overwritten
-        Those whose output a later in-place operation overwrites.
     channels_last
         Those whose output is [N, H, W, C], as inside ConvNeXt and Swin, and not [N, C, H, W].
+    graph_bytes
+        For each layer, and None for the input: the bytes of all outputs from there on, an estimate
+        of what autograd keeps of one image.
+    input_elements
+        How many values the image had that this was read off with.
     """
 
     layers: tuple[Layer, ...]
-    overwritten: frozenset[str]
     channels_last: frozenset[str]
+    graph_bytes: Mapping[str | None, int]
+    input_elements: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,9 @@ def first_tensor(output: Any) -> torch.Tensor | None:
     return None
 
 
-def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture:
+def read_architecture(
+    module: nn.Module, run: Callable[[torch.Tensor], Any], image: torch.Tensor
+) -> Architecture:
     """List the layers in the order in which ``run`` finishes them.
 
     Parameters
@@ -70,7 +76,9 @@ def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture
     module
         The model.
     run
-        Runs one forward pass of one image.
+        Runs the forward pass.
+    image
+        One image, as ``run`` takes it.
 
     Returns
     -------
@@ -97,10 +105,7 @@ def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture
         if name and not isinstance(part, torch.jit.ScriptModule)  # which takes no hooks
     }
     with hooked(parts, record):
-        run()
-    overwritten = frozenset(
-        name for name, out in outputs.items() if times_written(out.tensor) != out.written
-    )
+        run(image)
     layers = marked(
         [
             LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
@@ -108,7 +113,20 @@ def read_architecture(module: nn.Module, run: Callable[[], Any]) -> Architecture
         ]
     )
     channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
-    return Architecture(layers, overwritten, channels_last)
+    return Architecture(layers, channels_last, _graph_bytes(outputs), image.numel())
+
+
+def _graph_bytes(outputs: dict[str, _Output]) -> dict[str | None, int]:
+    """Add up the outputs from each layer to the end, each storage once."""
+    sizes: dict[str | None, int] = {}
+    seen: set[int] = set()
+    total = 0
+    for name, output in reversed(outputs.items()):
+        storage = output.tensor.untyped_storage()
+        total += 0 if storage.data_ptr() in seen else storage.nbytes()
+        seen.add(storage.data_ptr())
+        sizes[name] = total
+    return {None: total, **sizes}
 
 
 def _is_channels_last(part: nn.Module, shape: torch.Size, before: bool) -> bool:

@@ -99,6 +99,7 @@ class TorchModel(ExplainableModel):
         self._hashed: tuple[str, str] | None = None
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
+        self._parts = dict(self._module.named_modules())
         own = (carried or Carried()).over(carried_by(module))
         notes = [*own.notes, *precision_note(self._dtype)]
         with self.lock:
@@ -113,10 +114,9 @@ class TorchModel(ExplainableModel):
             probe = self.backend.asarray(values)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             self._find_side_effects(probe)
-            self._architecture = read_architecture(self._module, lambda: self._run(probe, False))
+            self._architecture = read_architecture(self._module, self._predict, probe)
             scores = self._run(probe, False)
         self.layers = self._architecture.layers
-        self._parts = dict(self._module.named_modules())
         self.labels = choose_labels(labels, own.labels, int(scores.shape[1]), notes)
         self.outputs_probabilities = are_probabilities(self.backend.to_numpy(scores))
         if self.outputs_probabilities and self.is_classifier:
@@ -165,7 +165,7 @@ class TorchModel(ExplainableModel):
             lacks["feature_maps"] = no_layers(self._module, self.name)
         found = find_lacks(
             self.name,
-            self._pass,
+            lambda values: self._pass(values, whole=True),
             self.backend.to_numpy,
             self.backend.to_numpy(probe),
             places,
@@ -213,24 +213,24 @@ class TorchModel(ExplainableModel):
         """Return the retained forward pass of an image; see the contract."""
         key = (image.key, self.fingerprint)
         with self.lock:
-            if self._retained is not None and self._retained[0] == key:
-                return self._retained[1]
-            self._retained = None
-            forward = self._pass(image.values[None])
-            if forward.nbytes <= RETAINED_BYTES:
-                self._retained = (key, forward)
-            return forward
+            if self._retained is None or self._retained[0] != key:
+                self._retained = (key, self._pass(image.values[None]))
+            return self._retained[1]
 
-    def _pass(self, images: Any) -> TorchForwardPass:
-        modules = {layer.name: self._parts[layer.name] for layer in self.layers}
-        with self.lock, autograd():
-            return TorchForwardPass(
-                self.name,
-                lambda values: self._run(values, True),
-                modules,
-                self._architecture,
-                self._checked(images),
-            )
+    def _pass(self, images: Any, whole: bool = False) -> TorchForwardPass:
+        return TorchForwardPass(
+            self.name,
+            self._run,
+            self._parts,
+            self._architecture,
+            self._checked(images),
+            self.lock,
+            RETAINED_BYTES,
+            whole,
+        )
+
+    def _predict(self, images: torch.Tensor) -> torch.Tensor:
+        return self._run(images, False)
 
     def trace(self, values: Any, gradients: bool = True, target: int | None = None) -> "Trace":
         """Return what a traced forward and backward pass shows; see the contract."""
@@ -276,13 +276,14 @@ class TorchModel(ExplainableModel):
     @property
     def fingerprint(self) -> str:
         """Where the weights lie and how often they were written: changes when training goes on."""
-        tensors = (*self._source.parameters(), *self._source.buffers())
         moving = {id(buffer) for buffer in self._moving_buffers}
         state = [
             (tensor.data_ptr(), 0 if id(tensor) in moving else times_written(tensor))
-            for tensor in tensors
+            for part in self._module.modules()
+            for tensor in (*part._parameters.values(), *part._buffers.values())
+            if tensor is not None
         ]
-        return hashlib.blake2b(repr(state).encode(), digest_size=16).hexdigest()
+        return f"{hash(tuple(state)):x}"
 
     @property
     def weight_hash(self) -> str:
@@ -290,7 +291,7 @@ class TorchModel(ExplainableModel):
         fingerprint = self.fingerprint
         if self._hashed is None or self._hashed[0] != fingerprint:
             digest = hashlib.sha256()
-            for name, tensor in sorted(self._source.state_dict().items()):
+            for name, tensor in sorted(self._module.state_dict().items()):
                 if isinstance(tensor, torch.Tensor):
                     digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
                     data = tensor.detach().cpu().contiguous().reshape(-1)
@@ -305,6 +306,10 @@ class TorchModel(ExplainableModel):
 
     @property
     def chunk_size(self) -> int:
-        """8 images of 224 x 224 at once, more of smaller ones, at most 64."""
+        """4 images of 224 x 224 at once, more of smaller ones, at most 64.
+
+        Larger batches of large images are slower on a CPU: their activations leave the caches, and
+        the allocator gives the memory back and asks for it again.
+        """
         height, width, _ = self.input_shape
-        return int(np.clip(8 * 224 * 224 // (height * width), 1, 64))
+        return int(np.clip(4 * 224 * 224 // (height * width), 1, 64))

@@ -49,7 +49,7 @@ def evaluating(
                 yield
     finally:
         for part, training, own in parts:
-            if training is not None:
+            if training is not None and part.training != training:  # modules set attributes slowly
                 part.training = training
             for name, buffer in own.items():
                 if part._buffers.get(name) is not buffer:

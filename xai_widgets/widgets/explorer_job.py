@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_widgets.explainers.base import Progress
-from xai_widgets.explainers.run import explain_stream, predicted_scores, resolve
+from xai_widgets.explainers.run import explain_stream, predicted_scores
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import PreparedImage
+from xai_widgets.models.targets import ClassTarget
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import facts, notes
 from xai_widgets.widgets.engine import Outcome, Steps
@@ -95,12 +96,12 @@ class ExplorerJob:
         self._show_picture(image)
         yield
         self._stage = "predict"
-        scores = predicted_scores(explorer.model, image)
+        scores = predicted_scores(explorer.model, image, request.method, request.layer)
         self._show_prediction(image, scores)
         yield
         if request.method:
             self._stage = "explain"
-            yield from self._explain(image)
+            yield from self._explain(image, explorer.model.resolve_target(request.target, scores))
         self._stage = "ablate"
         yield from self._ablate(image)
 
@@ -155,11 +156,10 @@ class ExplorerJob:
         key = (self._request.image_index, image.key, self._explorer.model.fingerprint)
         self._show("prediction", key, payload)
 
-    def _explain(self, image: PreparedImage) -> Steps:
+    def _explain(self, image: PreparedImage, target: ClassTarget) -> Steps:
         request, explorer = self._request, self._explorer
         model, cache = explorer.model, explorer._engine.cache
         parameters = request.parameters.get(request.method, {})
-        target = resolve(model, image, request.target)
         key = (
             model.fingerprint,
             image.key,
