@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from xai_widgets.models.images import ImageSet, open_image
     from xai_widgets.models.loading import load
     from xai_widgets.models.preprocessing import Preprocessing
+    from xai_widgets.models.readiness.checking import check
+    from xai_widgets.models.readiness.report import Report
     from xai_widgets.models.targets import ClassTarget
     from xai_widgets.widgets.explorer import Explorer, explore
+    from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
 _HOMES = {
     "ClassTarget": "xai_widgets.models.targets",
@@ -25,6 +28,9 @@ _HOMES = {
     "Explorer": "xai_widgets.widgets.explorer",
     "ImageSet": "xai_widgets.models.images",
     "Preprocessing": "xai_widgets.models.preprocessing",
+    "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
+    "Report": "xai_widgets.models.readiness.report",
+    "check": "xai_widgets.models.readiness.checking",
     "explain": "xai_widgets.explainers.run",
     "explore": "xai_widgets.widgets.explorer",
     "load": "xai_widgets.models.loading",
@@ -41,6 +47,9 @@ __all__ = [
     "Explorer",
     "ImageSet",
     "Preprocessing",
+    "ReadinessPanel",
+    "Report",
+    "check",
     "demo",
     "errors",
     "explain",

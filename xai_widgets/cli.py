@@ -1,4 +1,4 @@
-"""The command line: ``xai-widgets demo`` opens the tour, with ``--check`` it runs it headless.
+"""The command line: ``demo`` opens the tour or runs it headless, ``check`` judges a model file.
 
 Frameworks and Jupyter are imported only when a command needs them.
 """
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from xai_widgets.cli_check import Parser, add_command
 from xai_widgets.errors import DependencyError, XaiError
 
 TOUR = "00_tour.ipynb"
@@ -48,12 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 on success, 1 with a sentence on standard error if something went wrong, and
-        JupyterLab's own when it was opened.
+        Exit status: 0 on success, 1 with a sentence on standard error if something went wrong,
+        JupyterLab's own when it was opened, and the verdict's for ``check`` (see its --help).
     """
     options = parser().parse_args(arguments)
     try:
-        return check(options.output) if options.check else open_lab(options)
+        return int(options.run(options))
     except XaiError as error:
         sys.stderr.write(f"xai-widgets: {error}\n")
         return 1
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The options of every command."""
-    top = argparse.ArgumentParser(prog="xai-widgets", description="Explain vision models.")
+    top = Parser(prog="xai-widgets", description="Explain vision models.")
     commands = top.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -79,7 +80,14 @@ def parser() -> argparse.ArgumentParser:
         default=Path("xai-widgets-check"),
         help="folder for the HTML and PNG files of --check (default xai-widgets-check)",
     )
+    demo.set_defaults(run=run_demo)
+    add_command(commands)
     return top
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Open the tour, or run it headless."""
+    return check(options.output) if options.check else open_lab(options)
 
 
 def open_lab(options: argparse.Namespace) -> int:

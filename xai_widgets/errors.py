@@ -20,6 +20,10 @@ class ModelError(XaiError, ValueError):
     """A model cannot be loaded, or its forward pass does not do what a model has to do."""
 
 
+class TrustError(ModelError):
+    """A file is refused because opening it would run code, or reach outside of it."""
+
+
 class TargetError(XaiError, ValueError):
     """A target names something that the model does not have."""
 

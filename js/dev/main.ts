@@ -1,7 +1,9 @@
-// The development page: the Explorer over a fake kernel. ?theme=dark&width=1120&scene=region
+// The development page: a widget over a fake kernel. ?theme=dark&width=1120&scene=region, or &scene=check-lost
 import create from "../src/widgets/explorer/index";
+import createReadiness from "../src/widgets/readiness/index";
 import { type KernelOptions, MockKernel } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
+import { MockChecker, REPORTS } from "../tests/mock_report";
 
 const query = new URLSearchParams(location.search);
 const scene = query.get("scene") ?? "region";
@@ -21,16 +23,24 @@ const options: Record<string, KernelOptions> = {
     setup: { verdict: { verdict: "inference-only", sentence: refused, findings: [] }, methods: [] },
   },
   large: { display: 2400 },
+  badge: { report: "lost" },
 };
 const model = new MockModel(
   scene === "region" || scene === "busy" ? { region: RULER, ablation: "blur" } : {},
 );
 if (scene === "cam") model.state.method = "grad_cam";
-const kernel = scene === "connecting" ? null : new MockKernel(model, options[scene]);
+const checked = scene.startsWith("check-") ? scene.slice("check-".length) : null;
+const kernel = scene === "connecting" || checked ? null : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
 host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
-const widget = create();
+const styles = document.createElement("link");
+styles.rel = "stylesheet";
+styles.href = checked ? "out/readiness.css" : "out/explorer.css";
+document.head.append(styles);
+const widget = checked ? createReadiness() : create();
+const waits = checked === "busy" || checked === "error";
+const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;
 const signal = new AbortController().signal;
 const props = { model: model.any, signal, experimental: {} as never, host: {} as never };
 widget.initialize(props);
@@ -67,4 +77,9 @@ if (kernel && scene === "refused") {
     kernel.revision,
   );
 }
-Object.assign(window, { model, kernel });
+if (scene === "badge") host.querySelector<HTMLElement>(".xaiw-badge")?.click();
+if (checked === "error") {
+  const traceback = "Traceback (most recent call last):\n  File ...\nxai_widgets.errors.ModelError: ...";
+  checker?.fail("The model returned a list: expected scores [N, K].", traceback);
+}
+Object.assign(window, { model, kernel, checker });

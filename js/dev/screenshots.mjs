@@ -12,6 +12,7 @@ await esbuild.build({
   entryPoints: [
     { in: join(dev, "main.ts"), out: "main" },
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
+    { in: resolve(dev, "../src/widgets/readiness/readiness.css"), out: "readiness" },
   ],
   outdir: out,
   bundle: true,
@@ -25,6 +26,11 @@ if (!shots.length) {
     for (const theme of ["light", "dark"]) shots.push(["region", theme, width]);
   for (const scene of ["plain", "cam", "busy", "error", "refused", "connecting", "loading", "classes"])
     shots.push([scene, "light", 1120]);
+  for (const width of [480, 800, 1120])
+    for (const theme of ["light", "dark"]) shots.push(["check-lost", theme, width]);
+  for (const scene of ["healthy", "onnx", "broken", "many", "busy", "error"])
+    shots.push([`check-${scene}`, "light", 1120]);
+  shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM_PATH ?? "/usr/bin/chromium",

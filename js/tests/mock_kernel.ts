@@ -1,6 +1,7 @@
 // A fake kernel for tests and the development page: generated lesions with a ruler, and maps that find it.
 import type { Asked, LayerInfo, MethodInfo, ParameterInfo, Setup } from "../src/core/protocol";
 import { f32, type MockModel, u8 } from "./mock_model";
+import { REPORTS } from "./mock_report";
 
 export const SIZE = 128;
 const N = 48;
@@ -183,7 +184,9 @@ export interface KernelOptions {
   setup?: Partial<Setup>;
   /** Display size of the pictures; larger than 1024 has a preview. */
   display?: number;
-  /** Hold jobs back: `finish` ends them. */
+  /** Name of the readiness report. */
+  report?: string;
+  /** Hold jobs back: `finish` and `check` end them. */
   manual?: boolean;
 }
 
@@ -211,7 +214,9 @@ export class MockKernel {
       } else if (message.kind === "cancel") {
         this.model.receive("cancelled", { message: "Cancelled." }, this.revision);
       } else if (message.kind === "retry") this.job();
-      else if (message.kind === "crop") {
+      else if (message.kind === "check") {
+        if (!this.options.manual) this.check();
+      } else if (message.kind === "crop") {
         const area = message.payload as {
           index: number;
           x: number;
@@ -328,6 +333,11 @@ export class MockKernel {
       },
       this.revision,
     );
+  }
+
+  /** Ends the readiness check. */
+  check(): void {
+    this.model.receive("report", { report: REPORTS[this.options.report ?? "healthy"](), error: null });
   }
 
   #thumbnails({ start, stop }: { start: number; stop: number }): void {

@@ -1,14 +1,20 @@
-// Mounts the Explorer over a mock model in the test page and takes it away again.
+// Mounts a widget over a mock model in the test page and takes it away again.
 import { afterEach } from "vitest";
 import type { Asked } from "../src/core/protocol";
 import "../src/widgets/explorer/explorer.css";
 import create from "../src/widgets/explorer/index";
+import "../src/widgets/readiness/readiness.css";
+import createReadiness from "../src/widgets/readiness/index";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
+import { MockChecker, REPORTS } from "./mock_report";
 
-export interface Mounted {
+export interface Mounted extends View {
   model: MockModel;
   kernel: MockKernel;
+}
+
+export interface View {
   host: HTMLElement;
   root: HTMLElement;
   /** Another view of the same model. */
@@ -30,11 +36,25 @@ export function mount(
   const model = new MockModel(options.traits);
   const kernel = new MockKernel(model, options);
   if (options.silent) model.onSend = () => {};
-  const widget = create();
+  return { model, kernel, ...show(create(), model, options.width) };
+}
+
+/** The readiness panel on one of the mock reports. */
+export function mountReadiness(
+  name: string,
+  options: { width?: number; manual?: boolean; silent?: boolean } = {},
+): View & { model: MockModel; checker: MockChecker } {
+  const model = new MockModel();
+  const checker = new MockChecker(model, REPORTS[name](), options.manual);
+  if (options.silent) model.onSend = () => {};
+  return { model, checker, ...show(createReadiness(), model, options.width) };
+}
+
+function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120): View {
   const controllers: AbortController[] = [];
   const view = () => {
     const host = document.createElement("div");
-    host.style.width = `${options.width ?? 1120}px`;
+    host.style.width = `${width}px`;
     document.body.append(host);
     const controller = new AbortController();
     controllers.push(controller);
@@ -51,8 +71,6 @@ export function mount(
   };
   open.add(close);
   return {
-    model,
-    kernel,
     host,
     root: host.querySelector(".xaiw") as HTMLElement,
     again() {

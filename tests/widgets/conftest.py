@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import xai_widgets as xw
+from xai_widgets.widgets.base import ToolWidget
 from xai_widgets.widgets.codec import decode
 from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
@@ -36,7 +37,7 @@ class SmallNet(nn.Module):
 
 
 class Recorded:
-    """The messages an Explorer has sent, decoded, with a way to wait for one."""
+    """The messages a widget has sent, decoded, with a way to wait for one."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ class Recorded:
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     record = Recorded()
     monkeypatch.setattr(
-        Explorer, "send", lambda _self, content, buffers=None: record.add(content, buffers)
+        ToolWidget, "send", lambda _self, content, buffers=None: record.add(content, buffers)
     )
     return record
 

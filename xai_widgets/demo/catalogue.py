@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from xai_widgets.errors import DependencyError
 
 from .data import CLASS_NAMES
+from .designs import DESIGNS
 from .names import choice
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ DATA_OF = {
 }
 """The data set that each demo network classifies."""
 
-FRAMEWORKS = ("torch",)
+FRAMEWORKS = ("torch", "tensorflow")
 ARCHITECTURES = ("cnn",)
 
 
@@ -34,7 +36,7 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
         ruler lay beside every malignant lesion and no other. "animals" tells five coats apart,
         "digits" ten digits.
     framework : str
-        "torch".
+        "torch" or "tensorflow" (Keras 3): the same weights in either.
     architecture : str
         "cnn": a small residual network.
 
@@ -48,16 +50,8 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
     name = choice(name, DATA_OF, "demo model")
     framework = choice(framework, FRAMEWORKS, "framework for the demo models called")
     architecture = choice(architecture, ARCHITECTURES, "demo architecture")
-    try:
-        import torch as _  # noqa: F401
-    except ImportError as error:
-        raise DependencyError(
-            "The demo models need PyTorch, which is not installed; install it with: "
-            'pip install "xai-widgets[torch]".'
-        ) from error
+    build = _builder(framework)
     from xai_widgets.models import Preprocessing, load
-
-    from .networks import DESIGNS, build
 
     design = DESIGNS[name]
     return load(
@@ -67,3 +61,23 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
             size=(design.size, design.size), mean=design.mean, std=design.std
         ),
     )
+
+
+def _builder(framework: str) -> Callable[[str], Any]:
+    """Return what builds the demo networks of a framework, which is imported here."""
+    title, extra = {"torch": ("PyTorch", "torch"), "tensorflow": ("TensorFlow", "tensorflow")}[
+        framework
+    ]
+    try:
+        if framework == "tensorflow":
+            from .keras_networks import build as build_keras
+
+            return build_keras
+        from .networks import build
+
+        return build
+    except ImportError as error:
+        raise DependencyError(
+            f"The demo models need {title}, which is not installed; install it with: "
+            f'pip install "xai-widgets[{extra}]".'
+        ) from error

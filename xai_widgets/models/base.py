@@ -18,6 +18,7 @@ from xai_widgets.models.preprocessing import Placement, Preprocess, Values
 from xai_widgets.models.targets import ClassTarget, resolve_target
 
 if TYPE_CHECKING:
+    from xai_widgets.models.opened import Opened
     from xai_widgets.models.readiness.trace import Trace
 
 Lock = AbstractContextManager[Any]
@@ -147,6 +148,8 @@ class ExplainableModel(ABC):
         What the model came as, a name of `xai_widgets.models.formats.FORMATS`.
     trusted
         True if code inside of the model's file was allowed to run by ``load(..., trust=True)``.
+    opened
+        What the model's file held; None for a model that came as an object.
     backend
         The array operations on the model's device.
     labels
@@ -169,6 +172,7 @@ class ExplainableModel(ABC):
     framework: str
     format: str = "torch"
     trusted: bool = False
+    opened: "Opened | None" = None
     backend: Backend
     labels: tuple[str, ...]
     preprocess: Preprocess

@@ -114,45 +114,20 @@ def from_processor(settings: Mapping[str, Any]) -> Preprocessing | None:
         return None
 
 
-def from_transforms(transforms: Any) -> Preprocessing | None:
-    """Return what torchvision's preset transforms amount to; None for anything else.
+def are_weights(given: Any) -> bool:
+    """Tell whether something is an entry of torchvision's weights, as ``ResNet50_Weights.DEFAULT``.
 
-    Parameters
-    ----------
-    transforms
-        An object with ``crop_size``, ``resize_size``, ``mean`` and ``std``.
+    Such an entry has ``transforms()`` and ``meta``.
     """
-    crop = _sides(getattr(transforms, "crop_size", None))
-    resize = _sides(getattr(transforms, "resize_size", None))
-    if crop is None or not all(hasattr(transforms, name) for name in ("mean", "std")):
-        return None
-    try:
-        return Preprocessing(
-            size=crop,
-            mean=tuple(transforms.mean),
-            std=tuple(transforms.std),
-            resize="crop",
-            crop_fraction=1.0 if resize is None else min(1.0, max(crop) / min(resize)),
-        )
-    except (PreprocessingError, TypeError, ValueError):
-        return None
+    return isinstance(getattr(given, "meta", None), Mapping) and callable(
+        getattr(given, "transforms", None)
+    )
 
 
-def from_weights(weights: Any) -> Carried | None:
-    """Return labels and transforms of a torchvision weights entry; None for anything else.
-
-    Parameters
-    ----------
-    weights
-        An object with ``transforms()`` and ``meta``, as ``ResNet50_Weights.DEFAULT``.
-    """
-    meta = getattr(weights, "meta", None)
-    if not isinstance(meta, Mapping) or not callable(getattr(weights, "transforms", None)):
-        return None
-    names = meta.get("categories")
-    labels = tuple(str(name) for name in names) if isinstance(names, Sequence) else None
-    notes = () if labels is None else ("The labels were read from the given weights.",)
-    return Carried(labels=labels, notes=notes)
+def labels_of_weights(weights: Any) -> tuple[str, ...] | None:
+    """Return the labels that torchvision's weights carry."""
+    names = weights.meta.get("categories")
+    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else None
 
 
 def _from_timm(model: Any) -> Carried:

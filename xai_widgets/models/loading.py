@@ -1,24 +1,32 @@
 """`load`: one way in for every model; the same model always gets the same adapter."""
 
-import sys
+import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
-from xai_widgets.errors import ModelError
+from xai_widgets.models.adapters import adapted
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.carried import are_weights, labels_of_weights
+from xai_widgets.models.files import open_file
+from xai_widgets.models.opened import Opened
 from xai_widgets.models.preprocessing import preprocessing_from
 
 
 class _Registry:
     """Adapters by the identity of the user's model, alive as long as somebody uses them.
 
-    An adapter holds its model, so an entry's identity cannot be taken by another model.
+    An adapter holds its model, so an entry's identity cannot be taken by another model. Files are
+    known by path, time and size, so that a file that was written anew is opened anew.
     """
 
     def __init__(self) -> None:
         self._adapters: weakref.WeakValueDictionary[tuple[int, Hashable], ExplainableModel] = (
+            weakref.WeakValueDictionary()
+        )
+        self._files: weakref.WeakValueDictionary[Hashable, ExplainableModel] = (
             weakref.WeakValueDictionary()
         )
         self.lock = threading.RLock()
@@ -33,6 +41,14 @@ class _Registry:
     def add(self, source: Any, options: Hashable, adapter: ExplainableModel) -> None:
         """Remember an adapter without keeping it alive."""
         self._adapters[(id(source), options)] = adapter
+
+    def find_file(self, stamp: Hashable) -> ExplainableModel | None:
+        """Return an adapter of a file that was opened before."""
+        return self._files.get(stamp)
+
+    def add_file(self, stamp: Hashable, adapter: ExplainableModel) -> None:
+        """Remember what a file was opened as, without keeping it alive."""
+        self._files[stamp] = adapter
 
 
 _registry = _Registry()
@@ -57,13 +73,16 @@ def load(
     ----------
     source
         A ``torch.nn.Module`` on images [N, C, H, W] that returns scores [N, K], or a tuple, dict or
-        ModelOutput that contains them; a Keras model on images [N, H, W, C]; or an
+        ModelOutput that contains them; TorchScript; a ``torch.export`` program; a Keras model on
+        images [N, H, W, C]; a loaded SavedModel; an onnxruntime session; a TensorFlow GraphDef; the
+        path of a file or folder with any of these, recognised by its content; or an
         `ExplainableModel`, which is returned as it is.
     labels
         Names of the K outputs; else what the model carries.
     preprocessing
         A `Preprocessing`, a dict of its fields (size, mean, std, value_range, channels, resize,
-        crop_fraction), or a callable from a PIL image to an array [C, H, W]; else uint8 / 255.
+        crop_fraction), a callable from a PIL image to an array [C, H, W], or torchvision's weights;
+        else what the model carries; else uint8 / 255.
     input_size
         Side, or (height, width), of the input in pixels where preprocessing does not say it.
     device
@@ -85,7 +104,11 @@ def load(
     Raises
     ------
     ModelError
-        If the source is no model, or its forward pass fails or returns no scores.
+        If the source is no model, cannot be read, or its forward pass fails or returns no scores.
+    TrustError
+        If a file holds code that loading would run, and ``trust`` is not set.
+    DependencyError
+        If a package that the model needs is not installed.
     PreprocessingError
         If preprocessing has an unknown form or field.
     """
@@ -96,6 +119,9 @@ def load(
             preprocessing = source.preprocess
         labels = source.labels if labels is None else labels
         source = source.source
+    if are_weights(preprocessing):
+        labels = labels_of_weights(preprocessing) if labels is None else labels
+        preprocessing = preprocessing.transforms()
     options: dict[str, Any] = {
         "labels": None if labels is None else tuple(str(label) for label in labels),
         "preprocess": None if preprocessing is None else preprocessing_from(preprocessing),
@@ -103,31 +129,45 @@ def load(
         "device": device,
         "output": output,
     }
-    key = tuple(options.values())
     with _registry.lock:
-        known = _registry.find(source, key if any(value is not None for value in key) else None)
+        if not isinstance(source, str | os.PathLike):
+            return _load(source, options)
+        path = Path(source).expanduser()
+        stamp = _stamp(path, trust, architecture)
+        known = _registry.find_file(stamp)
         if known is not None:
-            return known
-        sibling = _registry.find(source)
-        adapter = _adapt(source, **options, lock=None if sibling is None else sibling.lock)
-        _registry.add(source, key, adapter)
+            return _load(known.source, options)
+        opened = open_file(path, trust, architecture)
+        adapter = _load(opened.source, options, opened)
+        _registry.add_file(stamp, adapter)
         return adapter
 
 
-def _adapt(source: Any, output: str | int | None = None, **options: Any) -> ExplainableModel:
-    keras = sys.modules.get("keras")
-    if keras is not None and isinstance(source, keras.Model):
-        from xai_widgets.models.keras_model import KerasModel
+def _load(source: Any, options: dict[str, Any], opened: Opened | None = None) -> ExplainableModel:
+    """Return the adapter of a model object, an existing one where the options are the same."""
+    key = tuple(options.values())
+    known = _registry.find(source, key if any(value is not None for value in key) else None)
+    if known is not None:
+        return known
+    sibling = _registry.find(source)
+    if opened is None and sibling is not None:
+        opened = sibling.opened
+    lock = None if sibling is None else sibling.lock
+    adapter = adapted(source, opened, **options, lock=lock)
+    adapter.opened = opened
+    if opened is not None:
+        adapter.format = adapter.format if opened.format == "torch" else opened.format
+        adapter.trusted = opened.trusted
+        adapter.findings = (*opened.notes, *adapter.findings)
+    _registry.add(source, key, adapter)
+    return adapter
 
-        return KerasModel(source, **options, output=output)
-    if output is not None:
-        raise ModelError("output= chooses among the outputs of a Keras model: leave it away here.")
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(source, torch.nn.Module):
-        from xai_widgets.models.torch_model import TorchModel
 
-        return TorchModel(source, **options)
-    raise ModelError(
-        f"A {type(source).__name__} is not a model that can be loaded: give a torch.nn.Module that "
-        "maps images [N, C, H, W] to scores [N, K]."
-    )
+def _stamp(path: Path, trust: bool, architecture: Any) -> Hashable:
+    """Return what changes whenever a file is written, or opened in another way."""
+    try:
+        files = [path, *path.glob("*"), *path.glob("variables/*")]
+        states = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    except OSError:
+        states = ()
+    return (str(path.absolute()), states, trust, architecture)

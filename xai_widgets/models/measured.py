@@ -1,6 +1,6 @@
 """Preprocessing by a user's own callable, with its mapping to display pixels measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,22 @@ from xai_widgets.models.preprocessing import Placement, Values
 
 FILTER_REACH = 3
 """So many cells from a border of the picture, resampling filters (Lanczos) bend the ramp."""
+
+
+DECLARED = (
+    "size",
+    "resize_size",
+    "crop_size",
+    "crop_pct",
+    "mean",
+    "std",
+    "image_mean",
+    "image_std",
+    "rescale_factor",
+    "do_normalize",
+    "do_center_crop",
+)
+"""What torchvision's presets and transformers' image processors say of themselves."""
 
 
 class MeasuredPreprocessing:
@@ -48,7 +64,13 @@ class MeasuredPreprocessing:
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the callable, for provenance."""
-        return {"kind": "callable", "callable": " ".join(repr(self._function).split())[:2000]}
+        written = " ".join(repr(self._function).split())[:2000]
+        declared = {
+            name: _plain(getattr(self._function, name))
+            for name in DECLARED
+            if hasattr(self._function, name)
+        }
+        return {"kind": "callable", "callable": written, "declared": declared}
 
     def _apply(self, picture: Image.Image) -> Values:
         with sentence(PreprocessingError, "The preprocessing function cannot take a picture"):
@@ -93,6 +115,17 @@ class MeasuredPreprocessing:
                 "it must keep the contrast of the picture."
             )
         return np.ma.masked_array(levels, ~seen).mean(axis=2)
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a JSON-ready value."""
+    if isinstance(value, int | float | str | bool) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value)
 
 
 def _picture(levels: Any) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,6 @@ from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
 from xai_widgets.models.torch_kinds import (
-    in_batches_of,
     no_layers,
     on_device,
     possible_channels,
@@ -64,8 +64,9 @@ class TorchModel(ExplainableModel):
         Where to compute; on another device than the module's a copy of it is used.
     carried
         What is known of the model beside what it says itself.
-    batch_size
-        The only number of images that the module takes at once, or None if it takes any.
+    batches
+        Splits images into batches of a size that the module takes, the last one filled up where
+        need be; None if it takes any.
 
     Raises
     ------
@@ -85,12 +86,12 @@ class TorchModel(ExplainableModel):
         device: str | None = None,
         lock: Lock | None = None,
         carried: Carried | None = None,
-        batch_size: int | None = None,
+        batches: Callable[[torch.Tensor], Sequence[torch.Tensor]] | None = None,
     ) -> None:
         self._source = module
         self._module, own_device = on_device(module, device)
         self._dtype = next((p.dtype for p in module.parameters()), torch.float32)
-        self._batch_size = batch_size
+        self._batches = batches
         self.name = str(getattr(module, "original_name", type(module).__name__))
         self.format = torch_format(module)
         self.lock = lock or threading.RLock()
@@ -186,10 +187,11 @@ class TorchModel(ExplainableModel):
         with state, sentence(ModelError, failure):
             batch = images.permute(0, 3, 1, 2).to(self._dtype)
             batch = batch.clone() if self._writes_input else batch
-            if self._batch_size is None:
+            if self._batches is None:
                 return scores_of(self._module(batch), self.name, len(images))
-            parts = in_batches_of(self._batch_size, batch)
-            scores = [scores_of(self._module(part), self.name, len(part)) for part in parts]
+            scores = [
+                scores_of(self._module(part), self.name, len(part)) for part in self._batches(batch)
+            ]
             return torch.cat(scores)[: len(images)]
 
     def scores(self, images: Any) -> torch.Tensor:

@@ -9,7 +9,8 @@ import traitlets
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.base import ExplainableModel
-from xai_widgets.widgets.engine import Outcome, Steps, Task, engine_of
+from xai_widgets.widgets.bundles import bundle
+from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task, engine_of
 from xai_widgets.widgets.protocol import Message, pack, unpack
 
 
@@ -27,9 +28,19 @@ class ToolWidget(anywidget.AnyWidget):
 
     bundle_name = ""
 
-    def __init__(self, model: ExplainableModel, **traits: Any) -> None:
+    @property
+    def _esm(self) -> str:
+        return bundle(f"{self.bundle_name}.js")
+
+    @property
+    def _css(self) -> str:
+        return bundle(f"{self.bundle_name}.css")
+
+    def __init__(
+        self, model: ExplainableModel, engine: Engine | None = None, **traits: Any
+    ) -> None:
         self.model = model
-        self._engine = engine_of(model)
+        self._engine = engine or engine_of(model)
         self._owner = object()
         self._sending = threading.Lock()
         super().__init__(**traits)

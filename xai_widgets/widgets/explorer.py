@@ -18,7 +18,7 @@ from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import resolve_target
 from xai_widgets.widgets.base import StateError, ToolWidget, failure
-from xai_widgets.widgets.bundles import bundle
+from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
@@ -103,19 +103,12 @@ class Explorer(ToolWidget):
         self._task: Task | None = None
         self._snapshots: dict[str, _Snapshot] = {}
         self._segments: dict[str, LabelMap] = {}
+        self._checked: dict[str, Any] | None = None
         if "method" not in traits:
             applicable = [record for record in methods(loaded) if record["applicable"]]
             traits["method"] = applicable[0]["method"] if applicable else ""
         super().__init__(loaded, **traits)
         self._start()
-
-    @property
-    def _esm(self) -> str:
-        return bundle(f"{self.bundle_name}.js")
-
-    @property
-    def _css(self) -> str:
-        return bundle(f"{self.bundle_name}.css")
 
     # State --------------------------------------------------------------------------------
 
@@ -239,6 +232,8 @@ class Explorer(ToolWidget):
             self._reply("setup", setup(self.model, len(self.images)), self._revision)
             for kind, payload in self._shown.messages():
                 self._reply(kind, payload, self._revision)
+            if self._checked is not None:
+                self._reply("report", self._checked, self._revision)
 
     def _on_cancel(self, message: Message) -> None:
         self._engine.cancel(self._owner, "explain")
@@ -288,6 +283,25 @@ class Explorer(ToolWidget):
             yield
 
         self._answer("crop", steps(), reply)
+
+    def _on_check(self, message: Message) -> None:
+        if self._checked is not None and not message.payload.get("again"):
+            self._reply("report", self._checked, self._revision)
+            return
+        index = self.image_index
+        found: list[Any] = []
+
+        def steps() -> Steps:
+            report = yield from checked(self.model, self.images[index])
+            found.append(report)
+
+        def finish(outcome: Outcome) -> None:
+            payload = report_payload(found[0] if found else None, outcome)
+            if found:
+                self._checked = payload
+            self._reply("report", payload, self._revision)
+
+        self._submit("check", steps(), finish)
 
     def _answer(self, kind: str, steps: Steps, reply: dict[str, Any]) -> None:
         """Work on a request beside the job, and answer it with what came out or the error."""

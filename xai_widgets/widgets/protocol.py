@@ -22,6 +22,7 @@ BROWSER_KINDS = (
     "superpixels",
     "crop",
     "snapshot",
+    "check",
 )
 
 KERNEL_KINDS = (
@@ -40,6 +41,7 @@ KERNEL_KINDS = (
     "superpixels",
     "crop",
     "snapshot",
+    "report",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

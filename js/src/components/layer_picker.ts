@@ -10,13 +10,15 @@ const MANY = 12;
 
 const shapeText = (layer: LayerInfo) => layer.shape.join(" \u00d7 ");
 
-/** The path that all names start with, up to a dot: "resnet." for the layers of transformers' ResNet. */
+/**
+ * The path that all names start with, up to a dot or a slash: "resnet." for the layers of transformers' ResNet,
+ * "backbone/" for those of a model nested in a Keras model.
+ */
 export function commonPath(names: string[]): string {
+  const parent = (name: string) => name.slice(0, Math.max(name.lastIndexOf("."), name.lastIndexOf("/")) + 1);
   const [first = "", ...rest] = names;
-  let path = first.slice(0, first.lastIndexOf(".") + 1);
-  while (path && !rest.every((name) => name.startsWith(path))) {
-    path = path.slice(0, path.slice(0, -1).lastIndexOf(".") + 1);
-  }
+  let path = parent(first);
+  while (path && !rest.every((name) => name.startsWith(path))) path = parent(path.slice(0, -1));
   return path;
 }
 

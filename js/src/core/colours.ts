@@ -24,8 +24,21 @@ export function colourTable(name: string): Uint8Array {
     const encoded = ENCODED[name];
     if (!encoded)
       throw new Error(`"${name}" is not one of the colour maps ${Object.keys(ENCODED).join(", ")}.`);
-    table = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
+    table = unpack(encoded);
     tables.set(name, table);
+  }
+  return table;
+}
+
+/** Neighbouring colours differ by at most 8 levels: two differences a character, as js/scripts/export_colours.py packs them. */
+function unpack(text: string): Uint8Array {
+  const table = new Uint8Array(768);
+  const low = Number(text[6]);
+  for (let i = 0; i < 3; i += 1) table[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 3; i < 768; i += 1) {
+    const code = text.charCodeAt(7 + ((i - 3) >> 1));
+    const pair = code - (code > 92 ? 36 : 35);
+    table[i] = table[i - 3] - low + (i % 2 ? Math.floor(pair / 9) : pair % 9);
   }
   return table;
 }

@@ -1,5 +1,6 @@
 // Message kinds, their payloads and the envelope. Twin of xai_widgets/widgets/protocol.py; a test compares the lists.
 import type { NDArray } from "./codec";
+import type { Report } from "./report";
 
 export const VERSION = 1;
 
@@ -11,6 +12,7 @@ export const TO_KERNEL = [
   "superpixels",
   "crop",
   "snapshot",
+  "check",
 ] as const;
 
 export const TO_BROWSER = [
@@ -29,6 +31,7 @@ export const TO_BROWSER = [
   "superpixels",
   "crop",
   "snapshot",
+  "report",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -119,16 +122,20 @@ export interface Finding {
   text: string;
 }
 
-export interface Setup {
+/** What every tool says of its model. */
+export interface BaseSetup {
   title: string;
   framework: string;
+  verdict: { verdict: string; sentence: string; findings: Finding[] };
+}
+
+export interface Setup extends BaseSetup {
   labels: string[];
   classifier: boolean;
   n_images: number;
   layers: LayerInfo[];
   methods: MethodInfo[];
   fills: Fill[];
-  verdict: { verdict: string; sentence: string; findings: Finding[] };
   input_shape: number[];
   preprocessing: string;
   max_thumbnails: number;
@@ -165,7 +172,7 @@ export interface Prediction {
 export interface Progress {
   done: number;
   total: number;
-  stage: "explain" | "predict" | "load" | "ablate";
+  stage: "explain" | "predict" | "load" | "ablate" | "check";
   text: string;
 }
 
@@ -227,10 +234,16 @@ export interface Crop extends Rectangle {
   error?: string | null;
 }
 
+/** The readiness check's answer: a report, or why there is none. */
+export interface ReportMessage {
+  report: Report | null;
+  error: Pick<Failure, "message" | "traceback"> | null;
+}
+
 export interface Payloads {
   ack: { id: string };
-  setup: Setup;
-  accepted: Asked;
+  setup: BaseSetup;
+  accepted: Asked | Record<string, never>;
   picture: Picture;
   prediction: Prediction;
   progress: Progress;
@@ -243,6 +256,7 @@ export interface Payloads {
   superpixels: Superpixels;
   crop: Crop;
   snapshot: { token: string };
+  report: ReportMessage;
 }
 
 let counter = 0;

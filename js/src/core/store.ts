@@ -1,8 +1,8 @@
-// What all views of one widget model share: the traits (synced with Python) and what the kernel sent (never synced).
+// What all views of one Explorer share: the traits (synced with Python) and what the kernel sent (never synced).
 import type { AnyModel } from "@anywidget/types";
-import { Channel } from "./channel";
 import type { NDArray } from "./codec";
 import { History, same } from "./history";
+import { type Drawable, JobStore, type JobTopic } from "./job_store";
 import type {
   Ablation,
   Asked,
@@ -13,10 +13,9 @@ import type {
   Payloads,
   Picture,
   Prediction,
-  Progress,
   Rectangle,
   Region,
-  Result,
+  ReportMessage,
   Setup,
   Superpixels,
   Target,
@@ -26,18 +25,17 @@ import type {
 import { upsample } from "./renderer";
 import { scaleOf } from "./stats";
 
-export type State = "empty" | "busy" | "idle" | "error" | "cancelled" | "silent";
 export type Topic =
+  | JobTopic
   | "traits"
-  | "setup"
   | "picture"
   | "prediction"
   | "map"
   | "ablation"
-  | "status"
   | "thumbnails"
   | "superpixels"
-  | "crop";
+  | "crop"
+  | "report";
 
 /** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
 export const TRAITS = [
@@ -58,12 +56,6 @@ export interface ShownMap extends Omit<MapMessage, "array"> {
   scale: number;
 }
 
-/** A view that can draw itself for `snapshot`. */
-export interface Drawable {
-  readonly root: HTMLElement;
-  toPng(): Promise<Uint8Array>;
-}
-
 /** What a map depends on; region and ablation only look at it. */
 function askKey(asked: Asked): string {
   const { image_index, target, layer, method, parameters } = asked;
@@ -74,28 +66,20 @@ function askKey(asked: Asked): string {
 const ablationKey = ({ image_index, region, ablation }: Asked) =>
   JSON.stringify([image_index, region, ablation]);
 
-export class Store {
-  readonly channel: Channel;
-  setup: Setup | null = null;
+export class Store extends JobStore<Topic, Setup> {
   picture: Picture | null = null;
   prediction: Prediction | null = null;
   map: ShownMap | null = null;
   ablation: Ablation | null = null;
-  result: Result | null = null;
-  error: Failure | null = null;
-  cancelled: string | null = null;
-  progress: Progress | null = null;
-  /** Newest job that ended; a repeated answer does not lower it. */
-  finalRevision = 0;
   superpixels: Superpixels | null = null;
   crop: Crop | null = null;
   readonly thumbnails = new Map<number, Thumbnail>();
+  /** The readiness check of the model, once somebody asked for it; `checking` while it runs. */
+  report: ReportMessage | null = null;
+  checking = false;
 
-  #listeners = new Set<(topic: Topic) => void>();
   #views: Drawable[] = [];
   #asked: Asked | null = null;
-  /** A trait was changed here, at this revision, and the kernel has not taken it up yet. */
-  #pendingSince: number | null = null;
   #ablationKey = "";
   #mapKey = "";
   #mapRevision = 0;
@@ -104,19 +88,8 @@ export class Store {
   #superpixelsFor = -1;
   readonly history: History<Region | null>;
 
-  constructor(
-    readonly model: AnyModel,
-    signal?: AbortSignal,
-  ) {
-    this.channel = new Channel(
-      model,
-      (kind, payload, revision) => this.#receive(kind, payload, revision),
-      (silent) => {
-        if (silent) this.#pages.clear();
-        this.#emit("status");
-      },
-      signal,
-    );
+  constructor(model: AnyModel, signal?: AbortSignal) {
+    super(model, signal);
     this.history = new History(this.get("region"));
     for (const trait of TRAITS) model.on(`change:${trait}`, () => this.#traitChanged(trait));
   }
@@ -131,16 +104,11 @@ export class Store {
   set(changes: Partial<Asked>): void {
     const differing = Object.entries(changes).filter(([name, value]) => !same(value, this.model.get(name)));
     if (differing.length === 0) return;
-    this.#pendingSince = this.channel.revision;
+    this.pendingSince = this.channel.revision;
     for (const [name, value] of differing) this.model.set(name, value);
     this.channel.expectJob();
     this.model.save_changes();
-    this.#emit("status");
-  }
-
-  subscribe(listener: (topic: Topic) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.emit("status");
   }
 
   /** Registers a view; the newest one answers snapshots. Returns how to remove it. */
@@ -151,23 +119,15 @@ export class Store {
     };
   }
 
-  get state(): State {
-    if (this.channel.silent) return "silent";
-    if (!this.setup) return "empty";
-    if (this.busy) return "busy";
-    if (this.error) return "error";
-    if (this.cancelled !== null) return "cancelled";
-    return this.setup.n_images > 0 ? "idle" : "empty";
-  }
-
-  get busy(): boolean {
-    return this.#pendingSince !== null || this.channel.revision > this.channel.finished;
+  override get state() {
+    const state = super.state;
+    return state === "idle" && !this.setup?.n_images ? "empty" : state;
   }
 
   /** The map on screen answers an older question than the one asked now. */
   get stale(): boolean {
     if (!this.map) return false;
-    if (this.#pendingSince === null && this.#mapRevision === this.channel.revision) return false;
+    if (this.pendingSince === null && this.#mapRevision === this.channel.revision) return false;
     return this.#mapKey !== askKey(this.#traits());
   }
 
@@ -239,19 +199,12 @@ export class Store {
     if (this.picture) this.channel.send("crop", { index: this.picture.index, ...area, max_px: maxPixels });
   }
 
-  cancel(): void {
-    this.channel.send("cancel", {});
-  }
-
-  /** Asks for everything there is; the answer comes from the kernel's cache. */
-  hello(): void {
-    this.channel.send("hello");
-  }
-
-  retry(): void {
-    this.#pendingSince = this.channel.revision;
-    this.channel.send("retry", {});
-    this.#emit("status");
+  /** Asks for the readiness check: from the kernel's memory, or `again`. */
+  requestCheck(again = false): void {
+    if (this.checking) return;
+    this.checking = true;
+    this.channel.send("check", { again });
+    this.emit("report");
   }
 
   undo(): void {
@@ -278,40 +231,23 @@ export class Store {
 
   #traitChanged(trait: keyof Asked): void {
     if (trait === "region") this.history.push(this.get("region"));
-    this.#emit("traits");
+    this.emit("traits");
   }
 
-  #emit(topic: Topic): void {
-    for (const listener of this.#listeners) listener(topic);
-  }
-
-  #receive(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
+  protected override take(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
     switch (kind) {
-      case "ack":
-        break;
-      case "setup":
-        this.setup = payload as Setup;
-        this.#emit("setup");
-        break;
       case "accepted":
         this.#asked = payload as Asked;
-        this.#takenUp(revision);
-        this.error = null;
-        this.cancelled = null;
-        this.progress = null;
         break;
       case "picture": {
         this.picture = payload as Picture;
         if (this.crop?.index !== this.picture.index) this.crop = null;
-        this.#emit("picture");
+        this.emit("picture");
         break;
       }
       case "prediction":
         this.prediction = payload as Prediction;
-        this.#emit("prediction");
-        break;
-      case "progress":
-        this.progress = payload as Progress;
+        this.emit("prediction");
         break;
       case "map":
         this.#receiveMap(payload as MapMessage, revision);
@@ -319,64 +255,63 @@ export class Store {
       case "ablation":
         this.ablation = "fill" in payload ? (payload as Ablation) : null;
         this.#ablationKey = ablationKey(this.#asked ?? this.#traits());
-        this.#emit("ablation");
+        this.emit("ablation");
         break;
       case "result":
-        this.result = payload as Result;
-        this.progress = null;
         this.#mapRevision = revision;
         this.#mapKey = askKey(this.#answered());
         this.#ablationKey = ablationKey(this.#answered());
         break;
       case "error":
-        this.error = payload as Failure;
-        this.progress = null;
-        this.#withdraw(this.error.withdrawn ?? []);
-        break;
-      case "cancelled":
-        this.cancelled = (payload as Payloads["cancelled"]).message;
-        this.progress = null;
+        this.#withdraw((payload as Failure).withdrawn ?? []);
         break;
       case "thumbnails":
         for (const item of (payload as Payloads["thumbnails"]).items) this.thumbnails.set(item.index, item);
-        this.#emit("thumbnails");
+        this.emit("thumbnails");
         break;
       case "superpixels":
         if ((payload as Superpixels).array) this.superpixels = payload as Superpixels;
         this.#superpixelsFor = -1;
-        this.#emit("superpixels");
+        this.emit("superpixels");
         break;
       case "crop":
         if ((payload as Crop).array) this.crop = payload as Crop;
-        this.#emit("crop");
+        this.emit("crop");
+        break;
+      case "report":
+        this.report = payload as ReportMessage;
+        this.checking = false;
+        this.emit("report");
         break;
       case "snapshot":
         void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
         break;
     }
-    this.finalRevision = Math.max(this.finalRevision, this.channel.finished);
-    this.#emit("status");
+  }
+
+  protected override fellSilent(): void {
+    this.#pages.clear();
+    this.checking = false;
   }
 
   /** The kernel took a state up; or, asked again, it stayed with an older one because it refused the new values. */
-  #takenUp(revision: number): void {
-    if (this.#pendingSince === null) return;
-    if (revision > this.#pendingSince) this.#pendingSince = null;
-    else if (this.channel.probed && this.#asked) {
-      this.#pendingSince = null;
+  protected override takenUp(revision: number): void {
+    super.takenUp(revision);
+    if (this.pendingSince !== null && this.channel.probed && this.#asked) {
+      this.pendingSince = null;
       for (const trait of TRAITS) this.model.set(trait, this.#asked[trait]);
     }
   }
 
   /** What the newest final reply answers: the traits, unless they have changed since it was asked. */
   #answered(): Asked {
-    return this.#pendingSince !== null && this.#asked ? this.#asked : this.#traits();
+    return this.pendingSince !== null && this.#asked ? this.#asked : this.#traits();
   }
 
   #withdraw(kinds: NonNullable<Failure["withdrawn"]>): void {
     for (const kind of kinds) {
       this[kind] = null;
-      this.#emit(kind);
+      this.emit(kind);
     }
   }
 
@@ -391,7 +326,7 @@ export class Store {
       const key = scaleKey(message);
       this.#sharedScales.set(key, Math.max(scale, this.#sharedScales.get(key) ?? 0));
     }
-    this.#emit("map");
+    this.emit("map");
   }
 
   async #answerSnapshot(token: string): Promise<void> {

@@ -1,0 +1,64 @@
+"""The adapter that fits a model object, whatever framework it is of."""
+
+import sys
+from typing import Any
+
+from xai_widgets.errors import ModelError
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.opened import Opened
+
+
+def adapted(
+    source: Any, opened: Opened | None = None, output: str | int | None = None, **options: Any
+) -> ExplainableModel:
+    """Return the adapter of a model object; a framework that is not imported made none.
+
+    Parameters
+    ----------
+    source
+        The model object.
+    opened
+        What its file held, where it came from one.
+    output
+        For Keras: which of several outputs.
+    options
+        labels, preprocess, input_size, device and lock of the adapter.
+
+    Raises
+    ------
+    ModelError
+        If it is no model.
+    """
+    known: dict[str, Any] = {**options, "carried": None if opened is None else opened.carried}
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if keras is not None and isinstance(source, keras.Model):
+        from xai_widgets.models.keras_model import KerasModel
+
+        return KerasModel(source, **options, output=output)
+    if output is not None:
+        raise ModelError("output= chooses among the outputs of a Keras model: leave it away here.")
+    if torch is not None and isinstance(source, torch.nn.Module):
+        from xai_widgets.models.torch_model import TorchModel
+
+        return TorchModel(source, **known)
+    if torch is not None and isinstance(source, torch.export.ExportedProgram):
+        from xai_widgets.models.torch_exported import ExportedModel
+
+        return ExportedModel(source, **known)
+    runtime, tf = sys.modules.get("onnxruntime"), sys.modules.get("tensorflow")
+    if runtime is not None and isinstance(source, runtime.InferenceSession):
+        from xai_widgets.models.onnx_model import OnnxModel
+
+        return OnnxModel(source, **known)
+    if tf is not None and isinstance(source, tf.compat.v1.GraphDef):
+        from xai_widgets.models.frozen_graph import FrozenGraphModel
+
+        return FrozenGraphModel(source, **known)
+    if tf is not None and hasattr(source, "signatures"):
+        from xai_widgets.models.saved_model import SavedModel
+
+        return SavedModel(source, **known)
+    raise ModelError(
+        f"A {type(source).__name__} is not a model that can be loaded: give a torch.nn.Module that "
+        "maps images [N, C, H, W] to scores [N, K], a keras.Model, or the path of a model file."
+    )

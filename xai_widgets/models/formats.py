@@ -1,0 +1,81 @@
+"""What each model format allows, unless the check of a model says otherwise."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the format table.
+
+    Attributes
+    ----------
+    name
+        What `ExplainableModel.format` says.
+    title
+        Its name for people.
+    suffixes
+        What its files usually end in; files are recognised by their content.
+    input_gradients, layers
+        Whether gradients reach the input, and whether layers can be looked at.
+    verdict
+        The verdict unless proven otherwise, "by check" where none can be assumed.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    input_gradients: str
+    layers: str
+    verdict: str
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "torch",
+        "PyTorch nn.Module, or weights with its architecture",
+        (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
+        "yes",
+        "yes",
+        "explainable",
+    ),
+    Format(
+        "torchscript",
+        "TorchScript",
+        (".pt", ".pth", ".ts", ".torchscript"),
+        "yes, unless frozen or optimised away",
+        "no: compiled into one program",
+        "input-gradients-only",
+    ),
+    Format(
+        "torch-export",
+        "torch.export program",
+        (".pt2",),
+        "yes",
+        "yes, the exported modules are restored",
+        "explainable",
+    ),
+    Format("keras", "Keras model", (".keras", ".h5", ".hdf5"), "yes", "yes", "explainable"),
+    Format(
+        "savedmodel",
+        "TensorFlow SavedModel",
+        (),
+        "if its functions are differentiable",
+        "no: a graph without layers",
+        "input-gradients-only",
+    ),
+    Format("onnx", "ONNX", (".onnx",), "no", "no", "inference-only"),
+    Format("frozen-graph", "frozen TensorFlow 1 graph", (".pb",), "no", "no", "inference-only"),
+    Format(
+        "converted",
+        "PyTorch module converted back from ONNX",
+        (),
+        "if the conversion kept them",
+        "if gradients reach them",
+        "by check",
+    ),
+)
+
+
+def format_named(name: str) -> Format | None:
+    """Return the format with this name, None if there is none."""
+    return next((entry for entry in FORMATS if entry.name == name), None)
