@@ -157,7 +157,6 @@ def test_a_marked_region_is_measured_and_ablated(
     before = explorer.revision
     mouse = page.page.mouse
     if tool == "Superpixel":
-        page.page.wait_for_function("() => true")
         mouse.move(*explorer.at(0.5, 0.5))
         expect(explorer.root.locator(".xaiw-draft-mark path").first).to_have_attribute(
             "d", re.compile("M")
