@@ -82,6 +82,16 @@ def no_layers(module: nn.Module, name: str) -> str:
     return f"{name} has no layer whose output is a feature map."
 
 
+def frozen_program(module: nn.Module) -> bytes:
+    """Return a TorchScript program whose weights became constants, b"" for any other module."""
+    if not isinstance(module, torch.jit.ScriptModule) or module.state_dict():
+        return b""
+    try:
+        return bytes(module.save_to_buffer())
+    except RuntimeError:
+        return str(module.graph).encode()
+
+
 def in_batches_of(size: int, batch: torch.Tensor) -> list[torch.Tensor]:
     """Split a batch into parts of exactly ``size``, the last one filled up with its last image."""
     missing = -len(batch) % size
