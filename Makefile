@@ -16,6 +16,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 BROWSER := CHROMIUM_PATH="$$($(BIN)/python scripts/browser.py)"
 
+# Only compared with, and installed alone: they ask for torchvision, and for older versions of what
+# the tests run with.
+ALONE := onnx2torch xplique
+
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -type f \
 	\( -path 'js/src/*' -o -path 'js/scripts/*' -o -name 'package*.json' -o -name 'tsconfig*.json' \) -print 2>/dev/null)
 BUNDLE := xai_widgets/static/explorer.js
@@ -73,6 +77,9 @@ $(VENV)/.stamp-%: pyproject.toml constraints.txt hatch_build.py | $(BIN)/python 
 	@echo "Installing xai_widgets[$*] into $(VENV); the first time takes some minutes"
 	@$(PIP) install -qq --constraint constraints.txt torch
 	@$(PIP) install -qq --constraint constraints.txt --editable '.[$*]'
+	@if [ "$*" = dev ]; then \
+		$(PIP) install -qq --constraint constraints.txt --no-deps $(ALONE); \
+	fi
 	@touch $@
 
 js/node_modules/.stamp: js/package.json js/package-lock.json | check-node

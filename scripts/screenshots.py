@@ -1,6 +1,7 @@
 """Pictures of every widget in JupyterLab, light and dark, wide and narrow, in ``screenshots/``.
 
-    make screenshots
+    make screenshots                    # of all
+    make screenshots ARGS="readiness"   # of one
 
 They are for looking at, and for the README; no test compares them.
 """
@@ -35,7 +36,30 @@ explorer.region = {"type": "rect", "x": 104, "y": 8, "width": 22, "height": 114}
 explorer.ablation = "blur"
 explorer
 """
-WIDGETS = {"explorer": EXPLORER}
+READINESS = """
+import torch
+import xai_widgets as xw
+model = xw.demo.model("animals")
+class HeadOnly(torch.nn.Module):
+    # Two stages under no_grad, as in code that trains the rest alone.
+    def __init__(self, inner):
+        super().__init__()
+        self.stem, self.stage1, self.stage2 = inner.stem, inner.stage1, inner.stage2
+        self.stage3, self.head = inner.stage3, inner.head
+    def forward(self, x):
+        with torch.no_grad():
+            x = self.stage1(self.stem(x))
+        return self.head(self.stage3(self.stage2(x)).mean((2, 3)))
+faulty = xw.load(HeadOnly(model.source).eval(), model.labels, model.preprocess)
+panel = xw.ReadinessPanel(faulty, xw.demo.dataset("animals", n=1, seed=3).images[0])
+panel
+"""
+HEALTHY = """
+import xai_widgets as xw
+panel = xw.ReadinessPanel(xw.demo.model("lesions"))
+panel
+"""
+WIDGETS = {"explorer": EXPLORER, "readiness": READINESS, "readiness-healthy": HEALTHY}
 
 
 def main() -> int:
@@ -49,7 +73,8 @@ def main() -> int:
         arguments = ["--no-sandbox", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         try:
-            for name, code in WIDGETS.items():
+            for name in sys.argv[1:] or WIDGETS:
+                code = WIDGETS[name]
                 lab = Lab(server, browser, name)
                 for size, width in WIDTHS_PX.items():
                     page = lab.open([code], width=width, height=1400, device_pixel_ratio=2)

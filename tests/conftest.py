@@ -1,4 +1,4 @@
-"""What every test shares: Matplotlib draws without a window, and no model hub is asked."""
+"""What every test shares: no window for Matplotlib, no model hub, no chatter of TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ import matplotlib
 matplotlib.use("agg")
 # Inherited by the kernels that the tests start.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
 
 BUNDLE_LIMIT_BYTES = 100 * 1024
 WEIGHTS_LIMIT_BYTES = 3_000_000
-BUNDLES = ("explorer.js", "explorer.css")
+BUNDLES = ("explorer.js", "explorer.css", "readiness.js", "readiness.css")
 
 
 def names_in_sdist(sdist: Path) -> list[str]:

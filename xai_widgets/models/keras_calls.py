@@ -96,7 +96,7 @@ def watched(model: keras.Model) -> Iterator[dict[str, Call]]:
             path.append(operation.name)
             name = "/".join(path)
             try:
-                output = getattr(call, "python_function", call)(*args, **kwargs)
+                output = call(*args, **kwargs)
             finally:
                 path.pop()
             tensor = first_tensor(output)
@@ -115,11 +115,22 @@ def watched(model: keras.Model) -> Iterator[dict[str, Call]]:
         return watching
 
     with untouched(model):
+        if hasattr(model.call, "python_function"):
+            vars(model)["call"] = _untraced(model)
         for operation in operations(model):
-            vars(operation)["call"] = watch(operation, operation.call)
+            vars(operation)["call"] = watch(operation, _untraced(operation))
             if getattr(operation, "quantization_mode", None) is not None:
                 vars(operation)["quantized_call"] = watch(operation, operation.quantized_call)
         yield calls
+
+
+def _untraced(operation: Any) -> Callable[..., Any]:
+    """Return the Python behind a ``call`` that is a tf.function: inside of it nothing is seen."""
+    plain = getattr(type(operation).call, "python_function", None)
+    if plain is None or "call" in vars(operation):
+        call: Callable[..., Any] = operation.call
+        return call
+    return lambda *args, **kwargs: plain(operation, *args, **kwargs)
 
 
 def _free_name(name: str, operation: Any, owners: dict[str, Any]) -> str:

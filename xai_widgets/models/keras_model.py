@@ -1,7 +1,7 @@
 """Keras 3 models on TensorFlow as `ExplainableModel`."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -35,6 +35,10 @@ from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
+from xai_widgets.models.verdicts import find_lacks
+
+if TYPE_CHECKING:
+    from xai_widgets.models.readiness.trace import Trace
 
 RETAINED_BYTES = 2 * 1024**3
 
@@ -194,22 +198,18 @@ class KerasModel(ExplainableModel):
             places["layer_gradients"] = self.recommended_layer
         elif any(layer.spatial for layer in self.layers):
             lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
+            places["layer_gradients"] = self.layers[-1].name
         else:
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
-        try:
-            forward = self._pass(probe)
-        except XaiError as error:
-            return Capabilities({**lacks, **{need: str(error) for need in places}})
-        for need, layer in places.items():
-            try:
-                gradient = forward.gradient(ClassTarget(0), layer)
-            except XaiError as error:
-                lacks[need] = str(error)
-            else:
-                if not np.isfinite(gradient.numpy()).all():
-                    where = "the input" if layer is None else f"layer {layer!r}"
-                    lacks[need] = f"The gradient at {where} is NaN or infinite."
-        return Capabilities(lacks)
+        found = find_lacks(
+            self.name,
+            self._pass,
+            self.backend.to_numpy,
+            self.backend.to_numpy(probe),
+            places,
+            self.outputs_probabilities,
+        )
+        return Capabilities({**lacks, **found})
 
     # Running ------------------------------------------------------------------------------
 
@@ -218,10 +218,10 @@ class KerasModel(ExplainableModel):
 
     def _runner(self, shape: Shape) -> KerasGraph | KerasEager:
         """Return the traced model for images of a size, traced anew where its layers changed."""
-        present = structure(self._source)
-        if not is_same(present, self._structure):
+        if not is_same(structure(self._source), self._structure):
             self._traced.clear()
             self._retained = None
+            self._watch.restart()
         if shape not in self._traced:
             with self._complaint(shape):
                 if not self._source.built:
@@ -307,6 +307,17 @@ class KerasModel(ExplainableModel):
             with self._complaint(shape):
                 return runner.forward(batch)
 
+    def trace(self, values: Any, gradients: bool = True, target: int | None = None) -> "Trace":
+        """Return what one forward and backward pass through the graph shows; see the contract."""
+        from xai_widgets.models.readiness.keras_trace import trace_keras
+
+        batch = self._checked(values)
+        shape = self._shape(batch)
+        with self.lock, tf.device(self._device):
+            runner = self._runner(shape)
+            with self._complaint(shape):
+                return trace_keras(self._source, runner, batch, gradients, target)
+
     def _checked(self, images: Any) -> Any:
         batch = self.backend.asarray(images)
         if batch.shape.rank != 4 or len(batch) == 0:
@@ -326,7 +337,6 @@ class KerasModel(ExplainableModel):
         with self.lock:
             if not is_same(structure(self._source), self._structure):
                 self._runner(self.input_shape)
-                self._watch.restart()
             return self._watch.version()
 
     @property

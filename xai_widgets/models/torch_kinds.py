@@ -82,6 +82,30 @@ def no_layers(module: nn.Module, name: str) -> str:
     return f"{name} has no layer whose output is a feature map."
 
 
+def frozen_program(module: nn.Module) -> bytes:
+    """Return a TorchScript program whose weights became constants, b"" for any other module."""
+    if not isinstance(module, torch.jit.ScriptModule) or module.state_dict():
+        return b""
+    parts: list[bytes] = []
+    graph = module.inlined_graph  # which must outlive its nodes
+    waiting: list[Any] = [graph]
+    while waiting:
+        for node in waiting.pop().nodes():
+            parts.append(node.kind().encode())
+            waiting.extend(node.blocks())
+            if node.kind() == "prim::Constant":
+                value = node.output().toIValue()
+                parts.append(_constant(value))
+    return b"".join(parts)
+
+
+def _constant(value: Any) -> bytes:
+    if isinstance(value, torch.Tensor):
+        dense = value.to_dense() if value.is_mkldnn else value
+        return dense.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return repr(value).encode() if isinstance(value, int | float | str | list | tuple) else b""
+
+
 def in_batches_of(size: int, batch: torch.Tensor) -> list[torch.Tensor]:
     """Split a batch into parts of exactly ``size``, the last one filled up with its last image."""
     missing = -len(batch) % size

@@ -25,6 +25,7 @@ from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
 from xai_widgets.models.torch_kinds import (
+    frozen_program,
     no_layers,
     on_device,
     possible_channels,
@@ -292,7 +293,7 @@ class TorchModel(ExplainableModel):
         """SHA-256 over names, shapes and values of all parameters and buffers."""
         fingerprint = self.fingerprint
         if self._hashed is None or self._hashed[0] != fingerprint:
-            digest = hashlib.sha256()
+            digest = hashlib.sha256(frozen_program(self._module))
             for name, tensor in sorted(self._module.state_dict().items()):
                 if isinstance(tensor, torch.Tensor):
                     digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

@@ -52,7 +52,7 @@ def evaluating(
             if training is not None and part.training != training:  # modules set attributes slowly
                 part.training = training
             for name, buffer in own.items():
-                if part._buffers.get(name) is not buffer:
+                if name not in part._buffers or part._buffers[name] is not buffer:
                     part._buffers[name] = buffer
 
 

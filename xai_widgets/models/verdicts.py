@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import XaiError
-from xai_widgets.models.base import Capabilities, ExplainableModel, ForwardPass
+from xai_widgets.errors import ModelError, XaiError
+from xai_widgets.models.base import Capabilities, ExplainableModel, ForwardPass, sentence
 from xai_widgets.models.targets import ClassTarget
 
 VERDICTS = (
@@ -61,14 +61,14 @@ def gradient_fault(gradient: Floats, values: Floats) -> str | None:
     gradient
         d score / d input or layer output.
     values
-        The input or output itself, or anything of its size: the score moves by at most
-        ``norm(gradient) * norm(values)`` when all of it goes, to first order.
+        The input or output itself: to first order the score moves by at most
+        ``norm(gradient) * norm(values)`` when all of it goes.
     """
     if not np.isfinite(gradient).all():
         return "not_finite"
     if not gradient.any():
         return "zero"
-    if double_norm(gradient) * max(double_norm(values), 1.0) < DEAD:
+    if double_norm(gradient) * double_norm(values) < DEAD:
         return "dead"
     return None
 
@@ -122,8 +122,9 @@ def find_lacks(
         where = "the input" if layer is None else f"layer {layer!r}"
         for i, values in enumerate(_probes(probe)):
             try:
-                forward = passes.get(i) or passes.setdefault(i, forward_pass(values))
-                fault = _fault(forward, to_numpy, values, layer)
+                with sentence(ModelError, f"The gradient of {name} cannot be computed"):
+                    forward = passes.get(i) or passes.setdefault(i, forward_pass(values))
+                    fault = _fault(forward, to_numpy, values, layer)
             except XaiError as error:
                 lacks[need] = str(error)
                 break
@@ -140,7 +141,9 @@ def _fault(
     """Return what is wrong with the gradients of all of the first classes, or None."""
     fault = None
     for index in range(min(N_CLASSES, len(forward.scores))):
-        fault = gradient_fault(to_numpy(forward.gradient(ClassTarget(index), layer)), values)
+        gradient = to_numpy(forward.gradient(ClassTarget(index), layer))
+        seen = values if layer is None else to_numpy(forward.activation(layer))
+        fault = gradient_fault(gradient, seen)
         if fault is None:
             break
     return fault

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import ModelError, XaiError
 from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.formats import FORMATS
 from xai_widgets.models.loading import load
 from xai_widgets.models.preprocessing import preprocessing_text
 from xai_widgets.models.readiness.findings import (
@@ -94,7 +95,7 @@ def _look(
     model: ExplainableModel, image: PreparedImage, reference: Any
 ) -> tuple[list[Finding], Trace]:
     values = image.values[None]
-    mate = np.ascontiguousarray(values[:, ::-1, ::-1])
+    mate = values.min() + values.max() - values[:, ::-1, ::-1]
     try:
         trace = model.trace(values)
     except XaiError as error:
@@ -207,10 +208,6 @@ def _picture(model: ExplainableModel) -> Pixels:
 
 def format_rows(this: str) -> tuple[dict[str, Any], ...]:
     """Return the table of formats, with the model's own marked."""
-    try:
-        from xai_widgets.models.formats import FORMATS
-    except ModuleNotFoundError:
-        return ()
     return tuple(_format_rows(FORMATS, this))
 
 

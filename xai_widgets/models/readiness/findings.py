@@ -21,6 +21,9 @@ from xai_widgets.models.verdicts import gradient_fault
 REPEAT_TOLERANCE = 1e-4
 BATCH_TOLERANCE = 1e-3
 REFERENCE_TOLERANCE = 1e-3
+REACTION = 1e-4
+"""Scores of different pictures that differ by less do not decide anything."""
+FADED = 1e-3
 SURE = 1 - 1e-4
 """A softmax with a larger probability has lost its slope."""
 
@@ -148,44 +151,65 @@ def determinism_findings(model: ExplainableModel, trace: Trace, values: Floats) 
             f"mode too.{where}{seen}",
             CAUSES["non_determinism"].advice,
             layer,
-            "non_determinism",
+            _mode_cause(trace, layer, "non_determinism"),
         )
     ]
 
 
 def batch_findings(model: ExplainableModel, trace: Trace, pair: Floats) -> list[Finding]:
-    """Say whether score and gradient of an image depend on the other images of its batch."""
+    """Say whether an image depends on the other one of its batch, and whether they differ."""
     wants = trace.input_gradient is not None
     try:
         both = model.trace(pair, gradients=wants, target=trace.target)
     except XaiError as error:
         text = f"The model takes one image at a time: a batch of two fails. {error}"
         return [Finding("warning", "batch", text, CAUSES["batch"].advice, None, "batch")]
+    found = reaction_findings(model, trace, both, pair)
     scores = differs(trace.scores[:1], both.scores[:1], BATCH_TOLERANCE)
     leaks = False
     if trace.input_gradient is not None and both.input_gradient is not None:
         own, other = norm(both.input_gradient[:1]), norm(both.input_gradient[1:])
         leaks = other > BATCH_TOLERANCE * own
     if not (scores or leaks):
-        return [Finding("ok", "batch", "An image's score does not depend on its batch.")]
+        return [*found, Finding("ok", "batch", "An image's score does not depend on its batch.")]
+    if _random(trace):
+        return found
     layer = first_difference(trace.layers, both.layers, BATCH_TOLERANCE)
-    if not scores and layer is None and _random(trace):
-        return []
-    if scores and _random(trace):
-        return []
     what = "score" if scores else "gradient"
     where = f" The first layer that differs is {layer!r}." if layer else ""
-    return [
-        Finding(
-            "warning",
-            "batch",
-            f"An image's {what} depends on the other images of its batch.{where} Methods that "
-            "pass many inputs at once, such as integrated gradients, are distorted.",
-            CAUSES["batch"].advice,
-            layer,
-            "batch",
-        )
-    ]
+    cause = _mode_cause(trace, layer, "batch")
+    text = (
+        f"An image's {what} depends on the other images of its batch.{where} Methods that pass "
+        "many inputs at once, such as integrated gradients, are distorted."
+    )
+    return [*found, Finding("warning", "batch", text, CAUSES["batch"].advice, layer, cause)]
+
+
+def _mode_cause(trace: Trace, layer: str | None, otherwise: str) -> str:
+    """Return "train_mode" for a layer that should not do in eval mode what it does."""
+    kind = next((entry.kind for entry in trace.layers if entry.name == layer), "")
+    return "train_mode" if "BatchNorm" in kind or "Dropout" in kind else otherwise
+
+
+def reaction_findings(
+    model: ExplainableModel, trace: Trace, both: Trace, pair: Floats
+) -> list[Finding]:
+    """Say whether the scores react to the picture at all: those of its negative must differ."""
+    if trace.loss is not None or np.ptp(pair[0]) == 0:
+        return []
+    change = float(np.abs(both.scores[0] - both.scores[1]).max())
+    scale = 1.0 if model.is_classifier else float(np.abs(both.scores).max())
+    if change > REACTION * scale or (model.outputs_probabilities and trace.score > SURE):
+        return []
+    sizes = [(layer.name, layer.gradient_norm or 0.0) for layer in trace.layers]
+    largest = max((size for _, size in sizes), default=0.0)
+    layer = next((name for name, size in sizes if size > FADED * largest), None)
+    where = f" The gradient fades away before {layer!r}." if layer else ""
+    text = (
+        "The scores hardly react to the picture: its negative gets the same ones, the largest "
+        f"difference is {change:.1e}.{where}"
+    )
+    return [Finding("warning", "reaction", text, CAUSES["vanishing"].advice, layer, "vanishing")]
 
 
 def _random(trace: Trace) -> bool:

@@ -56,7 +56,7 @@ def _torch(module: Any) -> list[Finding]:
 
 
 def _keras(model: Any) -> list[Finding]:
-    from xai_widgets.models.readiness.keras_trace import find_integer_output
+    from xai_widgets.models.readiness.keras_loss import find_integer_output
 
     event = find_integer_output(model)
     return [] if event is None else [_named(event.cause, event.layer, event.detail)]
