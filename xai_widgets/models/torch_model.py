@@ -106,7 +106,7 @@ class TorchModel(ExplainableModel):
         with self.lock:
             self.preprocess, values = choose_input(
                 self._try,
-                own.preprocess_for(preprocess, input_size),
+                own.preprocess_for(preprocess, input_size, notes),
                 input_size,
                 own.size,
                 possible_channels(module),
