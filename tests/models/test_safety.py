@@ -253,6 +253,40 @@ def test_a_graph_with_effects_is_refused(tmp_path: Path, target: Path) -> None:
     assert target.exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("os", "system"), ("builtins", "eval"), ("keras.config", "enable_unsafe_deserialization")],
+)
+def test_a_keras_file_that_names_code_is_refused(
+    tmp_path: Path, target: Path, module: str, name: str
+) -> None:
+    def change(member: str, data: bytes) -> bytes:
+        if member != "config.json":
+            return data
+        content = json.loads(data)
+        call = {"module": module, "class_name": "function", "config": name}
+        content["config"]["layers"][2]["config"]["activation"] = call
+        return json.dumps(content).encode()
+
+    refused(rewritten(keras_file(tmp_path), change), target, f"{module}.{name}")
+
+
+def test_a_registered_layer_of_the_user_passes(tmp_path: Path) -> None:
+    import keras
+
+    class Double(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x * 2
+
+    registered = keras.saving.register_keras_serializable("tests")(Double)
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(registered()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    model.compile(loss=lambda wanted, found: found - wanted)  # which nobody needs to predict
+    model.save(tmp_path / "model.keras")
+    assert not xw.load(tmp_path / "model.keras").trusted
+
+
 def test_hdf5_that_links_to_other_files_is_refused(tmp_path: Path, target: Path) -> None:
     import h5py
 
