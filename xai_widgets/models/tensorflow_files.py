@@ -147,15 +147,16 @@ def _loaded(path: Path, config: Mapping[str, Any], trust: bool) -> Opened:
         what = f"names {foreign!r}, which loading would import and call"
         instead = "Register a class of your own with keras.saving.register_keras_serializable."
         raise TrustError(refusal(path.name, what, instead))
+    trusted = bool(lambdas) or foreign is not None
     try:
-        model = keras.saving.load_model(str(path), compile=False, safe_mode=not lambdas)
+        model = keras.saving.load_model(str(path), compile=False, safe_mode=not trusted)
     except Exception as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         if "safe_mode" in reason or "unsafe" in reason.lower():
             what = f"holds something that Keras calls unsafe ({reason[:160]})"
             raise TrustError(refusal(path.name, what, SAFE_KERAS)) from error
         raise ModelError(f"{path.name} cannot be opened as a Keras model: {reason}") from error
-    return Opened(model, "keras", trusted=bool(lambdas) or foreign is not None)
+    return Opened(model, "keras", trusted=trusted)
 
 
 def _keras(path: Path) -> Any:
@@ -187,9 +188,14 @@ def _code_in(config: Any) -> Iterator[str]:
                 yield str(name or entry.get("name") or "lambda")
             elif entry.get("function_type") == "lambda":
                 yield str(entry.get("name", "lambda"))
-            waiting.extend(entry.values())
+            waiting.extend(_parts(entry))
         elif isinstance(entry, list):
             waiting.extend(entry)
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what a model is built from; it is not compiled, so losses and metrics are not."""
+    yield from (value for key, value in config.items() if key != "compile_config")
 
 
 def _foreign_names(config: Any, keras: Any) -> Iterator[str]:
@@ -201,8 +207,7 @@ def _foreign_names(config: Any, keras: Any) -> Iterator[str]:
             waiting.extend(entry)
         if not isinstance(entry, Mapping):
             continue
-        # Losses and metrics are not built, because the model is not compiled.
-        waiting.extend(value for key, value in entry.items() if key != "compile_config")
+        waiting.extend(_parts(entry))
         module, name = entry.get("module"), entry.get("class_name")
         if not isinstance(module, str) or not isinstance(name, str):
             continue
