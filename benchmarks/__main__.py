@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.paired import HEADER, Line
 
-NAMES = ("attribution", "memory", "opacity")
+NAMES = ("attribution", "keras", "memory", "opacity", "readiness")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

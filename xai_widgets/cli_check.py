@@ -114,10 +114,11 @@ def examine(options: argparse.Namespace) -> Report:
     from xai_widgets.models.readiness.checking import check
 
     architecture = None if options.architecture is None else named(options.architecture)
+    labels = None if options.labels is None else read_labels(options.labels)
     try:
         model = load(
             options.file,
-            labels=None if options.labels is None else read_labels(options.labels),
+            labels=labels,
             input_size=options.input_size,
             trust=options.trust,
             architecture=architecture,
@@ -126,7 +127,10 @@ def examine(options: argparse.Namespace) -> Report:
         raise
     except ModelError:
         # A file that opens and then does not predict is a broken model, which the check explains.
-        return check(open_file(options.file, options.trust, architecture).source, options.image)
+        report = check(open_file(options.file, options.trust, architecture).source, options.image)
+        if report.verdict == "broken":
+            return report
+        raise
     reference = None if options.reference is None else read_reference(options, architecture)
     return check(model, options.image, reference)
 

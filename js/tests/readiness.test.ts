@@ -83,7 +83,8 @@ describe("the report", () => {
 
   test("main layers come first, all on demand, many can be filtered", () => {
     const { root } = mountReadiness("healthy");
-    expect(names(root)).toHaveLength(10);
+    expect(names(root)).toHaveLength(12);
+    expect(names(root)).not.toContain("stage1.block1.conv1");
     expect(find(row(root, "stage4.block2"), '[aria-label="recommended"]')).not.toBeNull();
     button(root, "All 28 layers").click();
     expect(names(root)).toHaveLength(28);

@@ -1,6 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { commonPath } from "../src/components/layer_picker";
-import { barLength, decades, fileName, lastDead, measured, type ReportLayer } from "../src/core/report";
+import {
+  barLength,
+  decades,
+  fileName,
+  lastDead,
+  measured,
+  outline,
+  type ReportLayer,
+} from "../src/core/report";
 import { REPORTS } from "./mock_report";
 
 const layers = (...norms: (number | null | "nan")[]): ReportLayer[] =>
@@ -28,6 +36,16 @@ describe("where the gradient ends", () => {
     expect(lastDead({ verdict, layers: [...found] })).toBe(position);
   });
 
+  test("the outline has the main layers, and the levels of nesting that fit", () => {
+    const found = REPORTS.healthy().layers;
+    const names = (rows: number) => [...outline(found, "", rows)];
+    expect(names(10)).toEqual(found.filter((layer) => layer.main).map((layer) => layer.name));
+    expect(names(12)).toContain("stem.0");
+    expect(names(12)).not.toContain("stage1.block1.conv1");
+    expect(outline(REPORTS.many().layers, "backbone/", 28).size).toBe(60);
+    expect(outline([], "").size).toBe(0);
+  });
+
   test("layers that were not looked at are not called dead", () => {
     expect(measured({ verdict: "input-gradients-only", layers: layers(null, null) })).toBe(false);
     expect(measured({ verdict: "broken", layers: layers(null) })).toBe(false);
@@ -41,7 +59,7 @@ describe("the logarithmic scale", () => {
     expect(decades(layers(0.02, 0.3, null, 0))).toEqual({ low: -2, high: 0 });
     expect(decades(layers(5))).toEqual({ low: -1, high: 1 });
     expect(decades(layers(null))).toEqual({ low: -3, high: 0 });
-    expect(decades(layers(1e-40, 1))).toEqual({ low: -11, high: 1 });
+    expect(decades(layers(1e-40, 1))).toEqual({ low: -12, high: 0 });
   });
 
   test("a tenth is one decade shorter, and the smallest is still seen", () => {

@@ -88,7 +88,9 @@ def test_a_healthy_model_shows_a_bar_at_every_layer(lab: Lab) -> None:
     panel = PanelPage(page)
     expect(panel.root.locator(".xaiw-verdict")).to_contain_text("explainable")
     main = page.value("[layer.name for layer in panel.model.layers if layer.main]")
-    assert panel.layers() == main
+    shown = panel.layers()
+    assert set(main) <= set(shown)
+    assert shown == page.value(f"[x.name for x in panel.report.layers if x.name in {shown!r}]")
     panel.button(f"All {page.value('len(panel.report.layers)')} layers").click()
     assert panel.layers() == page.value("[layer.name for layer in panel.report.layers]")
     assert panel.layers(".is-dead") == []
@@ -102,11 +104,13 @@ def test_the_layer_at_which_the_gradient_dies_is_marked(lab: Lab) -> None:
     expect(panel.root.locator(".xaiw-verdict")).to_contain_text("layer gradients only")
     assert panel.layers(".is-last-dead") == ["stage1"]
     expect(panel.root.locator(".is-last-dead")).to_contain_text("no_grad")
-    assert panel.layers(".is-dead") == ["stem", "stage1"]
+    dead = panel.layers(".is-dead")
+    assert dead == panel.layers()[: len(dead)]
+    assert {"stem", "stage1.block1", "stage1"} <= set(dead)
     error = panel.root.locator(".xaiw-group-error").first
     expect(error).to_contain_text("no_grad")
-    last = panel.root.locator('[aria-label="Layers"] [data-value="stage3"]')
-    last.focus()
+    stage = panel.root.locator('[aria-label="Layers"] [data-value="stage3"]')
+    stage.focus()
     page.page.keyboard.press("Home")
     page.page.keyboard.press("Enter")
     expect(panel.root.locator(".xaiw-layer-detail")).to_contain_text("no gradient arrives")

@@ -30,20 +30,30 @@ class Carried:
     size
         (height, width) of the input in pixels, or None.
     notes
-        Sentences on where each of them was read.
+        Sentences on what was assumed.
+    where
+        What the preprocessing was read from.
     """
 
     labels: tuple[str, ...] | None = None
     preprocess: Preprocessing | None = None
     size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    where: str | None = None
 
     def preprocess_for(
-        self, given: Preprocess | None, size: tuple[int, int] | None
+        self, given: Preprocess | None, size: tuple[int, int] | None, notes: list[str]
     ) -> Preprocess | None:
-        """Return the user's preprocessing, else the carried one at the size the user asks for."""
+        """Return the user's preprocessing, else the carried one at the size the user asks for.
+
+        Where the carried one is used, ``notes`` gets a sentence on where it was read.
+        """
         if given is not None or self.preprocess is None:
             return given
+        notes.append(
+            f"Preprocessing was read from the model's {self.where}. Pass preprocessing= to "
+            "override it."
+        )
         return self.preprocess if size is None else replace(self.preprocess, size=size)
 
     def over(self, other: "Carried") -> "Carried":
@@ -53,6 +63,7 @@ class Carried:
             self.preprocess or other.preprocess,
             self.size or other.size,
             (*self.notes, *(note for note in other.notes if note not in self.notes)),
+            self.where if self.preprocess is not None else other.where,
         )
 
 
@@ -173,8 +184,7 @@ def _noted(
 ) -> Carried:
     if preprocess is None:
         return Carried(labels=labels)
-    note = f"Preprocessing was read from the model's {where}. Pass preprocessing= to override it."
-    return Carried(labels, preprocess, preprocess.size, (note,))
+    return Carried(labels, preprocess, preprocess.size, where=where)
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:

@@ -60,7 +60,7 @@ class FrozenGraphModel(InferenceModel):
         notes = [*own.notes, *self._spec.notes()]
         notes.append(f"Images go into {tensor.name!r}, scores come from {output.name!r}.")
         self._function = imported.prune(tensor, output)
-        given = own.preprocess_for(preprocess, input_size)
+        given = own.preprocess_for(preprocess, input_size, notes)
         if given is None and np.issubdtype(np.dtype(self._spec.dtype), np.integer):
             given = Preprocessing(value_range=(0.0, 255.0))
             notes.append("The model takes whole numbers: pixels are handed over from 0 to 255.")

@@ -196,7 +196,8 @@ class KerasGraph:
 
     def _differentiate(self) -> dict[str | None, Any]:
         """Add the gradients at the images and at all layers to the graph, in one backward pass."""
-        sources = {None: self._images, **{path: c.tensor for path, c in self.calls.items()}}
+        sources: dict[str | None, Any] = {None: self._images}
+        sources.update((path, call.tensor) for path, call in self.calls.items())
         with self._graph.as_default():
             self._cotangent = tf.compat.v1.placeholder(tf.float32, self._scores.shape)
             try:

@@ -82,17 +82,18 @@ class OnnxModel(InferenceModel):
         self._output = _score_output(session, self.name)
         own = (carried or Carried()).over(_labels_inside(session))
         self._weight_hash = _hash(session)
+        notes = [*own.notes, *self._spec.notes()]
         super().__init__(
             session,
             WHY,
             labels,
-            own.preprocess_for(preprocess, input_size),
+            own.preprocess_for(preprocess, input_size, notes),
             input_size,
             lock,
             own_labels=own.labels,
             own_size=self._spec.size or own.size,
             channels=self._spec.channels,
-            notes=(*own.notes, *self._spec.notes()),
+            notes=notes,
         )
 
     def infer(self, images: Values) -> Any:

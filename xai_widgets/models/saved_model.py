@@ -70,7 +70,7 @@ class SavedModel(ExplainableModel):
         self._hash = _weight_hash(loaded, self._function)
         own = carried or Carried()
         notes = [*own.notes, *self._spec.notes()]
-        given = own.preprocess_for(preprocess, input_size)
+        given = own.preprocess_for(preprocess, input_size, notes)
         if given is None and np.issubdtype(np.dtype(self._spec.dtype), np.integer):
             given = Preprocessing(value_range=(0.0, 255.0))
             notes.append("The model takes whole numbers: pixels are handed over from 0 to 255.")

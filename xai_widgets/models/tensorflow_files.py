@@ -17,6 +17,9 @@ SAFE_KERAS = (
     "and save the model again."
 )
 SAFE_SAVED_MODEL = "Save the Keras model as .keras, whose layers are built from their settings."
+REACHING = {"utils", "saving", "config", "backend", "datasets", "callbacks", "export"}
+"""Parts of Keras that do more than compute."""
+PLAIN = {("builtins", name) for name in ("tuple", "slice", "list", "dict", "set", "NoneType")}
 FILE_OPERATIONS = {
     "ReadFile",
     "MatchingFiles",
@@ -139,15 +142,21 @@ def _loaded(path: Path, config: Mapping[str, Any], trust: bool) -> Opened:
         what = f"holds Python code in the Lambda layer {lambdas[0]!r}, which loading runs"
         raise TrustError(refusal(path.name, what, SAFE_KERAS))
     keras = _keras(path)
+    foreign = next(_foreign_names(config, keras), None)
+    if foreign is not None and not trust:
+        what = f"names {foreign!r}, which loading would import and call"
+        instead = "Register a class of your own with keras.saving.register_keras_serializable."
+        raise TrustError(refusal(path.name, what, instead))
+    trusted = bool(lambdas) or foreign is not None
     try:
-        model = keras.saving.load_model(str(path), compile=False, safe_mode=not lambdas)
+        model = keras.saving.load_model(str(path), compile=False, safe_mode=not trusted)
     except Exception as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         if "safe_mode" in reason or "unsafe" in reason.lower():
             what = f"holds something that Keras calls unsafe ({reason[:160]})"
             raise TrustError(refusal(path.name, what, SAFE_KERAS)) from error
         raise ModelError(f"{path.name} cannot be opened as a Keras model: {reason}") from error
-    return Opened(model, "keras", trusted=bool(lambdas))
+    return Opened(model, "keras", trusted=trusted)
 
 
 def _keras(path: Path) -> Any:
@@ -179,9 +188,41 @@ def _code_in(config: Any) -> Iterator[str]:
                 yield str(name or entry.get("name") or "lambda")
             elif entry.get("function_type") == "lambda":
                 yield str(entry.get("name", "lambda"))
-            waiting.extend(entry.values())
+            waiting.extend(_parts(entry))
         elif isinstance(entry, list):
             waiting.extend(entry)
+
+
+def _parts(config: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what a model is built from; it is not compiled, so losses and metrics are not."""
+    yield from (value for key, value in config.items() if key != "compile_config")
+
+
+def _foreign_names(config: Any, keras: Any) -> Iterator[str]:
+    """Yield classes and functions that are neither layers of Keras nor registered by the user."""
+    waiting = [config]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, list):
+            waiting.extend(entry)
+        if not isinstance(entry, Mapping):
+            continue
+        waiting.extend(_parts(entry))
+        module, name = entry.get("module"), entry.get("class_name")
+        if not isinstance(module, str) or not isinstance(name, str):
+            continue
+        if name == "function":
+            name = str(entry.get("config"))
+        registered = str(entry.get("registered_name"))
+        known = (keras.saving.get_registered_object(key) for key in (registered, name))
+        if any(entry is not None for entry in known):
+            continue
+        own = module.partition(".")[0] in ("keras", "tf_keras")
+        tools = any(part in REACHING for part in module.split("."))
+        if not own and (module, entry.get("class_name")) in PLAIN:
+            continue
+        if not own or tools:
+            yield f"{module}.{name}"
 
 
 def _outside_links(file: Any, h5py: Any) -> str | None:

@@ -107,7 +107,7 @@ class TorchModel(ExplainableModel):
         with self.lock:
             self.preprocess, values = choose_input(
                 self._try,
-                own.preprocess_for(preprocess, input_size),
+                own.preprocess_for(preprocess, input_size, notes),
                 input_size,
                 own.size,
                 possible_channels(module),
@@ -239,11 +239,12 @@ class TorchModel(ExplainableModel):
         """Return what a traced forward and backward pass shows; see the contract."""
         from xai_widgets.models.readiness.torch_trace import trace_module
 
-        batch = self._checked(values)
         other_numbers = self._draws_random and not gradients  # so that a comparison shows them
-        with self.lock, torch.random.fork_rng(devices=[], enabled=other_numbers):
+        fork = torch.random.fork_rng(devices=[], enabled=other_numbers)
+        with self.lock, autograd(), fork:
             if other_numbers:
                 torch.rand(1)
+            batch = self._checked(values)
             return trace_module(self._module, self._run, batch, gradients, target)
 
     def training_layers(self) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def filled(
     else:
         if not callable(architecture):
             raise ModelError(
-                f"architecture is a {type(architecture).__name__}: give a function without "
+                f"The architecture is a {type(architecture).__name__}: give a function without "
                 "arguments that returns the module."
             )
         with sentence(ModelError, "The function given as architecture= failed"):

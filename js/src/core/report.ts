@@ -88,6 +88,18 @@ export function lastDead({ verdict, layers }: Pick<Report, "verdict" | "layers">
   return (alive === -1 ? layers.length : alive) - 1;
 }
 
+/** Names of the layers that are shown first: the main ones, and as many levels of nesting as fit into some rows. */
+export function outline(layers: readonly ReportLayer[], prefix: string, rows = 28): Set<string> {
+  const depth = ({ name }: ReportLayer) => name.slice(prefix.length).split(/[./]/).length;
+  let chosen = layers.filter((layer) => layer.main);
+  for (let level = 1; ; level += 1) {
+    const more = layers.filter((layer) => layer.main || depth(layer) <= level);
+    if (more.length > rows || more.length === layers.length) break;
+    chosen = more;
+  }
+  return new Set(chosen.map((layer) => layer.name));
+}
+
 export interface Decades {
   low: number;
   high: number;
@@ -97,8 +109,8 @@ export interface Decades {
 export function decades(layers: readonly ReportLayer[], most = 12): Decades {
   const norms = layers.map((layer) => layer.gradient_norm ?? 0).filter((norm) => norm > 0);
   if (norms.length === 0) return { low: -3, high: 0 };
-  const high = Math.ceil(Math.log10(Math.max(...norms)) + 1e-9) + 0; // not -0
-  const low = Math.floor(Math.log10(Math.min(...norms)) - 1e-9);
+  const high = Math.ceil(Math.log10(Math.max(...norms)) - 1e-9) + 0; // not -0
+  const low = Math.floor(Math.log10(Math.min(...norms)) + 1e-9);
   return { low: Math.max(high - most, Math.min(low, high - 2)), high };
 }
 

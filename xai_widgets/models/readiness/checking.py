@@ -102,7 +102,7 @@ def _look(
         failed = Finding("error", "prediction", f"The model cannot predict this image. {error}")
         return [failed], Trace()
     if not np.isfinite(trace.scores).all():
-        return [_not_finite(trace)], trace
+        return [_not_finite(model.trace(values, gradients=False))], trace
     findings = [
         Finding(
             "ok",

@@ -133,7 +133,11 @@ def _logits_layer(trace: Trace, n_outputs: int) -> str | None:
 
 def determinism_findings(model: ExplainableModel, trace: Trace, values: Floats) -> list[Finding]:
     """Say whether the same image gets the same scores twice."""
-    again = model.trace(values, gradients=False)
+    try:
+        again = model.trace(values, gradients=False)
+    except XaiError as error:
+        text = f"The same image works once and fails the second time. {error}"
+        return [Finding("error", "determinism", text, None, None, "non_determinism")]
     if not differs(trace.scores, again.scores, REPEAT_TOLERANCE):
         return [Finding("ok", "determinism", "The same image gives the same scores twice.")]
     layer = first_difference(trace.layers, again.layers, REPEAT_TOLERANCE)

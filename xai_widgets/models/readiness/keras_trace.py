@@ -57,100 +57,98 @@ def trace_keras(
 def _graph(
     model: Any, runner: KerasGraph, images: Any, gradients: bool, target: int | None
 ) -> Trace:
-    scores, samples, finite = _forward(runner, images)
+    scores = runner.scores(images).numpy()
     chosen = int(np.argmax(scores[0])) if target is None else target
-    events = events_in(model, runner)
-    if not gradients:
-        layers = _layers(runner.calls, samples, finite, {})
-        return Trace(layers, events, None, scores, chosen)
     cotangent = np.zeros(scores.shape, np.float32)
     cotangent[0, chosen] = 1
-    value, norms, error = _backward(runner, images, cotangent)
+    seen = _Passes(runner, images, cotangent)
+    events = events_in(model, runner)
+    layers = _layers(runner.calls, seen.outputs, seen.norms if gradients else {})
+    if not gradients:
+        return Trace(layers, events, None, seen.scores, chosen)
     loss: Event | None = None
-    if value is None:
-        loss = find_graph_cut(model, runner, error)
+    if seen.value is None:
+        loss = find_graph_cut(model, runner, seen.error)
     else:
-        fault = gradient_fault(value[:1], images[:1].numpy())
+        fault = gradient_fault(seen.value[:1], images[:1].numpy())
         if fault is not None:
-            loss = bad_operation(model, runner, images, cotangent, norms, fault)
-    layers = _layers(runner.calls, samples, finite, norms)
-    return Trace(layers, events, value, scores, chosen, loss, error)
+            loss = bad_operation(model, runner, images, cotangent, seen.norms, fault)
+    return Trace(layers, events, seen.value, seen.scores, chosen, loss, seen.error)
 
 
-def _forward(runner: KerasGraph, images: Any) -> tuple[Floats, dict[str, Floats], dict[str, bool]]:
-    """Return scores, and for every layer some of its values and whether all are finite."""
+class _Passes:
+    """A forward and a backward pass through the graph, cut out of it as one function.
 
-    def parts() -> tuple[list[Any], list[Any]]:
-        fetches = [runner._scores]
-        with runner._graph.as_default():
-            for call in runner.calls.values():
-                flat = tf.reshape(tf.cast(call.tensor[0], tf.float32), [-1])
-                step = max(1, (flat.shape[0] or SAMPLE) // SAMPLE)
-                fetches += [flat[::step], tf.reduce_sum(flat)]
-        return [runner._images], fetches
+    Attributes
+    ----------
+    scores
+        [N, K].
+    outputs
+        The first image's output of every layer.
+    value
+        The gradient at the images, or None.
+    norms
+        Norm of the gradient at every layer, None where there is none.
+    error
+        Why the backward pass fails, or None.
+    """
 
-    scores, *found = runner._cut_out("readiness forward", parts)(images)
-    samples = dict(zip(runner.calls, (v.numpy() for v in found[::2]), strict=True))
-    finite = dict(zip(runner.calls, (bool(np.isfinite(v)) for v in found[1::2]), strict=True))
-    return scores.numpy(), samples, finite
+    def __init__(self, runner: KerasGraph, images: Any, cotangent: Floats) -> None:
+        self.value: Floats | None = None
+        self.norms: dict[str, float | None] = dict.fromkeys(runner.calls)
+        places = [path for path in (None, *runner.calls) if _has_gradient(runner, path)]
+        self.error = None
+        if None not in places and runner._failure is not None:
+            self.error = " ".join(str(runner._failure).split())[:400]
+        tensors = [runner._scores, *(call.tensor for call in runner.calls.values())]
 
+        def run(start: int) -> None:
+            wanted = places[start:]
+            function = runner._cut_out(
+                f"readiness {start} of {len(places)}",
+                lambda: (
+                    [runner._images, runner._cotangent],
+                    [*tensors, *(runner._gradient(path) for path in wanted)],
+                ),
+            )
+            found = function(images, tf.constant(cotangent))
+            self.scores: Floats = found[0].numpy()
+            outputs = found[1 : len(tensors)]
+            self.outputs = {
+                path: output[0].numpy() for path, output in zip(runner.calls, outputs, strict=True)
+            }
+            for path, gradient in zip(wanted, found[len(tensors) :], strict=True):
+                if path is None:
+                    self.value = gradient.numpy().astype(np.float32)
+                else:
+                    self.norms[path] = _size(gradient.numpy())
 
-def _backward(
-    runner: KerasGraph, images: Any, cotangent: Floats
-) -> tuple[Floats | None, dict[str, float | None], str | None]:
-    """Return the gradient at the images and its norm at every layer, None where there is none."""
-    norms: dict[str, float | None] = dict.fromkeys(runner.calls)
-    reached = [path for path in runner.calls if _has_gradient(runner, path)]
-    places: list[str | None] = [*([None] if _has_gradient(runner, None) else []), *reached]
-    error: str | None = None
-    if not _has_gradient(runner, None):
-        error = None if runner._failure is None else " ".join(str(runner._failure).split())[:400]
-    value: Floats | None = None
-
-    def attempt(start: int) -> None:
-        nonlocal value
-        wanted = places[start:]
-
-        def parts() -> tuple[list[Any], list[Any]]:
-            fetches = []
-            with runner._graph.as_default():
-                for path in wanted:
-                    gradient = tf.cast(runner._gradient(path), tf.float32)
-                    fetches.append(gradient if path is None else _norm_of(gradient))
-            return [runner._images, runner._cotangent], fetches
-
-        run = runner._cut_out(f"readiness backward {start} {len(wanted)}", parts)
-        for path, found in zip(wanted, run(images, tf.constant(cotangent)), strict=True):
-            if path is None:
-                value = found.numpy()
-            else:
-                norms[path] = float(found.numpy())
-
-    if places:
-        error = _halving(attempt, len(places)) or error
-    return value, norms, error
+        self.error = _halving(run, len(places)) or self.error
 
 
-def _norm_of(gradient: Any) -> Any:
-    """Return the L2 norm in double precision, so that small gradients do not underflow."""
-    return tf.sqrt(2 * tf.nn.l2_loss(tf.cast(gradient, tf.float64)))
+def _size(gradient: Any) -> float:
+    """Return the L2 norm; in double precision where it is so small that it may underflow."""
+    flat = np.asarray(gradient, np.float32).ravel()
+    squared = float(np.dot(flat, flat))
+    return float(np.sqrt(squared)) if squared > 1e-30 or squared != squared else norm(flat)
 
 
 def _halving(attempt: Callable[[int], None], n: int) -> str | None:
     """Run from the first place on; where that fails, from the first place that is reached."""
+    failures = (tf.errors.OpError, ValueError, TypeError)
     try:
         attempt(0)
-    except (tf.errors.OpError, ValueError, TypeError) as reason:
+    except failures as reason:
         error = " ".join(str(reason).split())[:400]
     else:
         return None
-    failed, reached = 0, n
+    failed, reached = 0, n + 1
     while reached - failed > 1:
         middle = (reached + failed) // 2
         try:
             attempt(middle)
             reached = middle
-        except (tf.errors.OpError, ValueError, TypeError):
+        except failures:
             failed = middle
     return error
 
@@ -163,17 +161,15 @@ def _has_gradient(runner: KerasGraph, layer: str | None) -> bool:
 
 
 def _layers(
-    calls: Any,
-    samples: dict[str, Floats],
-    finite: dict[str, bool],
-    norms: dict[str, float | None],
+    calls: Any, outputs: dict[str, Any], norms: dict[str, float | None]
 ) -> tuple[LayerTrace, ...]:
     found = []
     for path, call in calls.items():
         size = norms.get(path)
-        shape = tuple(int(side or 0) for side in call.tensor.shape[1:])
-        good = finite.get(path, True) and (size is None or bool(np.isfinite(size)))
-        found.append(LayerTrace(path, call.kind, shape, size, good, samples[path]))
+        flat = np.asarray(outputs[path], np.float32).ravel()
+        finite = bool(np.isfinite(flat.sum())) and (size is None or bool(np.isfinite(size)))
+        sample = flat[:: max(1, flat.size // SAMPLE)]
+        found.append(LayerTrace(path, call.kind, outputs[path].shape, size, finite, sample))
     return tuple(found)
 
 
@@ -189,13 +185,9 @@ def _eager(
         for path, call in passed._calls.items()
         if call.tensor.dtype.is_floating and (call.tensor.shape.rank or 0) >= 2
     }
-    samples, finite = {}, {}
-    for path, call in calls.items():
-        flat = call.tensor[0].numpy().astype(np.float32).ravel()
-        samples[path] = flat[:: max(1, flat.size // SAMPLE)]
-        finite[path] = bool(np.isfinite(flat).all())
+    outputs = {path: call.tensor[0].numpy() for path, call in calls.items()}
     if not gradients:
-        return Trace(_layers(calls, samples, finite, {}), (), None, scores, chosen)
+        return Trace(_layers(calls, outputs, {}), (), None, scores, chosen)
     cotangent = np.zeros(scores.shape, np.float32)
     cotangent[0, chosen] = 1
     value = _taped(passed, passed._images, cotangent)
@@ -206,7 +198,7 @@ def _eager(
     loss = None
     if value is None or gradient_fault(value[:1], images[:1].numpy()) is not None:
         loss = find_eager_cut(model, passed, calls, images)
-    return Trace(_layers(calls, samples, finite, norms), (), value, scores, chosen, loss)
+    return Trace(_layers(calls, outputs, norms), (), value, scores, chosen, loss)
 
 
 def _taped(passed: KerasEagerPass, tensor: Any, cotangent: Floats) -> Floats | None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 
+from xai_widgets.models.readiness.torch_compiled import compiled_cut
 from xai_widgets.models.readiness.torch_record import Frame, Recorder, Sighting, key
 from xai_widgets.models.readiness.trace import Event
 from xai_widgets.models.verdicts import DEAD
@@ -70,7 +71,9 @@ def _named_cut(recorder: Recorder, frame: Frame, after: str | None, started: int
         )
     layer = frame.name
     if sighting is None:
-        return Event(_structure(frame) or "unknown", layer or after or "", "", after)
+        return compiled_cut(recorder.module, frame.name) or Event(
+            "unknown", layer or after or "", "", after
+        )
     if sighting.cause in ("no_grad", "inference_mode") and not layer:
         under = (f for f in frame.children if f.began > sighting.when and not f.recording)
         layer = next((child.name for child in under), "")
@@ -98,12 +101,6 @@ def _within(frame: Frame | None, outer: Frame) -> bool:
     while frame is not None and frame is not outer:
         frame = frame.parent
     return frame is outer
-
-
-def _structure(frame: Frame) -> str | None:
-    return (
-        "frozen_graph" if frame.kind in ("RecursiveScriptModule", "TopLevelTracedModule") else None
-    )
 
 
 class _Reach:
@@ -215,13 +212,25 @@ def _bad_event(recorder: Recorder, frame: Frame, fault: str, after: str | None) 
         return Event("saturated", layer, frame.kind, after)
     if "relu" in kind:
         return Event("dead", layer, frame.kind, after)
-    if fault == "zero" and not frame.children and not _is_own(frame):
-        return Event("custom_gradient", layer, frame.kind, after)
+    custom = _custom_function(frame)
+    if custom is not None:
+        return Event("custom_gradient", layer, custom, after)
     return Event("vanishing" if fault == "dead" else "dead", layer, frame.kind, after)
 
 
-def _is_own(frame: Frame) -> bool:
-    return hasattr(nn, frame.kind)
+def _custom_function(frame: Frame) -> str | None:
+    """Return the name of a user's autograd function between a module's inputs and outputs."""
+    seen = {edge.node for edge in frame.inputs}
+    waiting = [edge.node for edge in frame.outputs]
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            return type(node).__name__.removesuffix("Backward")
+        waiting += [before for before, _ in node.next_functions if before is not None]
+    return None
 
 
 # A backward or forward pass that fails ----------------------------------------------------

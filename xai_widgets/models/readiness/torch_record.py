@@ -114,7 +114,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, module: nn.Module, values: torch.Tensor, revive: bool = True) -> None:
         super().__init__()
-        self._module = module
+        self.module = module
         self._revive = revive
         self._clock = 0
         self._paused = False
@@ -129,7 +129,7 @@ class Recorder(TorchFunctionMode):
         """Watch what runs inside."""
         handles = []
         try:
-            for name, part in self._module.named_modules():
+            for name, part in self.module.named_modules():
                 if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
                     continue
                 handles.append(

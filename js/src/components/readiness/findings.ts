@@ -51,7 +51,7 @@ export function findingsList(onLayer: (name: string) => void): {
     const known = new Set(report.layers.map((layer) => layer.name));
     const of = (level: FindingLevel) => report.findings.filter((finding) => finding.level === level);
     const passed = of("ok");
-    const open = groups.querySelector("details")?.open ?? false;
+    const open = groups.querySelector("details")?.open ?? passed.length === report.findings.length;
     groups.replaceChildren(
       ...LEVELS.flatMap(([level, title]) => {
         const found = of(level);

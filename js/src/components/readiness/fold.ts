@@ -34,20 +34,20 @@ export function readinessFold(context: Context): ReadinessFold {
     },
     "Export JSON",
   );
-  const root = h(
-    "section",
-    { class: "xaiw-readiness", id: uniqueId("readiness"), "aria-label": "Readiness", hidden: true },
-    h(
-      "div",
-      { class: "xaiw-readiness-head" },
-      verdict.root,
-      h("span", { class: "xaiw-actions" }, save, again),
-    ),
+  const root = h("section", {
+    class: "xaiw-readiness",
+    id: uniqueId("readiness"),
+    "aria-label": "Readiness",
+    hidden: true,
+  });
+  const actions = h("span", { class: "xaiw-actions" }, save, again);
+  const parts = [
+    h("div", { class: "xaiw-readiness-head" }, verdict.root, actions),
     first,
     message,
     trace.root,
     view.root,
-  );
+  ];
 
   /** What is known before any check: from the format, and from what was assumed while loading. */
   const item = ({ level, text }: Finding) => h("li", { class: `xaiw-level-${level}` }, text);
@@ -72,6 +72,7 @@ export function readinessFold(context: Context): ReadinessFold {
   return {
     root,
     toggle() {
+      if (!root.childElementCount) root.append(...parts);
       root.hidden = !root.hidden;
       if (!root.hidden && !store.report) store.requestCheck();
       update();

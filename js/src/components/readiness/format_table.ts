@@ -1,7 +1,7 @@
 // What each model format allows, with the row of this model marked.
 
 import { h } from "../../core/dom";
-import type { Report, ReportFormat } from "../../core/report";
+import { type Report, type ReportFormat, verdictWords } from "../../core/report";
 
 export function formatTable(): { root: HTMLElement; show(report: Report): void } {
   const body = h("tbody");
@@ -25,7 +25,7 @@ export function formatTable(): { root: HTMLElement; show(report: Report): void }
       ),
       h("td", {}, format.input_gradients),
       h("td", {}, format.layers),
-      h("td", {}, format.verdict),
+      h("td", {}, verdictWords(format.verdict)),
     );
   return {
     root,

@@ -9,6 +9,7 @@ import {
   decades,
   lastDead,
   measured,
+  outline,
   type Report,
   type ReportLayer,
 } from "../../core/report";
@@ -152,7 +153,8 @@ export function layerBars(announce: (text: string) => void): LayerBars {
     const { layers } = report;
     const end = deadline();
     const dying = layers[end.index]?.name;
-    const main = layers.filter((layer) => layer.main || layer.name === dying || finding(layer.name));
+    const first = outline(layers, commonPath(layers.map((layer) => layer.name)));
+    const main = layers.filter(({ name }) => first.has(name) || name === dying || finding(name));
     const some = main.length > 0 && main.length < layers.length;
     const base = everything || !some ? layers : main;
     const query = filter.value.trim().toLowerCase();

@@ -32,7 +32,7 @@ export function verdictLine(): VerdictLine {
 
 const by = (shape: readonly number[]) => shape.join(" \u00d7 ");
 
-/** What was checked, as a list of facts. */
+/** What was checked, as a line of facts; hosts style definition lists in ways of their own. */
 export function modelFacts({ model }: Report): HTMLElement {
   const facts: [string, string][] = [
     ["Model", model.class],
@@ -43,8 +43,8 @@ export function modelFacts({ model }: Report): HTMLElement {
     ["Preprocessing", model.preprocessing],
   ];
   return h(
-    "dl",
+    "p",
     { class: "xaiw-model" },
-    ...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+    ...facts.flatMap(([name, value]) => [h("span", {}, h("span", {}, name), " ", value), " "]),
   );
 }
