@@ -10,21 +10,14 @@ import xai_widgets as xw
 
 SIDE = 64
 RANGES = {"ResNet50V2": (-1, 1)}
+DEAD = ("MobileNetV3Small", "EfficientNetB0")
 
 
-def build(name: str, activation: str | None = None) -> keras.Model:
-    model = getattr(keras.applications, name)(
-        weights=None, input_shape=(SIDE, SIDE, 3), classes=10, classifier_activation=activation
+def build(name: str) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return getattr(keras.applications, name)(
+        weights=None, input_shape=(SIDE, SIDE, 3), classes=10, classifier_activation=None
     )
-    generator = np.random.default_rng(0)
-    for layer in model._flatten_layers():
-        for weight in layer.trainable_weights if not layer._layers else ():
-            if weight.name == "kernel" and len(weight.shape) > 1:
-                fan = np.prod(weight.shape) / weight.shape[-1]
-                spread = np.sqrt(1.0 / max(fan, 1)) if len(weight.shape) == 2 else 0.0
-                if spread:
-                    weight.assign(generator.normal(0, spread, weight.shape))
-    return model
 
 
 def statistics(model: keras.Model) -> list[keras.layers.Layer]:
@@ -51,16 +44,8 @@ def freshen(model: keras.Model) -> None:
         layer.moving_variance.assign(np.ones(layer.moving_variance.shape))
 
 
-@pytest.mark.parametrize(
-    ("name", "dead"),
-    [
-        ("ResNet50V2", False),
-        ("MobileNetV3Small", True),
-        ("EfficientNetB0", True),
-        ("ConvNeXtTiny", False),
-    ],
-)
-def test_recalibrated_networks_are_quiet_and_dead_ones_are_named(name: str, dead: bool) -> None:
+@pytest.mark.parametrize("name", ["ResNet50V2", "MobileNetV3Small", "EfficientNetB0"])
+def test_recalibrated_networks_are_quiet_and_fresh_ones_are_named(name: str) -> None:
     source = build(name)
     low, high = RANGES.get(name, (0, 255))
     recalibrate(source, low, high)
@@ -68,8 +53,23 @@ def test_recalibrated_networks_are_quiet_and_dead_ones_are_named(name: str, dead
     report = xw.check(model)
     assert report.verdict == "explainable"
     assert [f for f in report.findings if f.level in ("warning", "error")] == []
-    if dead:
+    if name in DEAD:
         freshen(source)
         alarms = [f for f in xw.check(model).findings if f.level in ("warning", "error")]
         assert "vanishing" in {finding.cause for finding in alarms}
         assert all(f.layer for f in alarms if f.cause == "vanishing")
+
+
+def test_a_network_without_batch_statistics_is_quiet() -> None:
+    report = xw.check(xw.load(build("ConvNeXtTiny"), preprocessing={"value_range": (0, 255)}))
+    assert report.verdict == "explainable"
+    assert [f for f in report.findings if f.level in ("warning", "error")] == []
+
+
+def test_the_softmax_of_a_network_as_it_comes_is_named() -> None:
+    keras.utils.set_random_seed(0)
+    source = keras.applications.ResNet50V2(weights=None, input_shape=(SIDE, SIDE, 3))
+    report = xw.check(xw.load(source, preprocessing={"value_range": (-1, 1)}))
+    (found,) = [f for f in report.findings if f.level in ("warning", "error")]
+    assert (found.check, found.layer) == ("probabilities", "predictions")
+    assert 'output="logits"' in str(found.advice)

@@ -201,14 +201,16 @@ def reaction_findings(
     """Say whether the scores react to the picture at all: those of its negative must differ."""
     if trace.loss is not None or np.ptp(pair[0]) == 0:
         return []
-    change = float(np.abs(both.scores[0] - both.scores[1]).max())
+    scores = np.log(both.scores + 1e-12) if model.outputs_probabilities else both.scores
+    change = float(np.abs(scores[0] - scores[1]).max())
     scale = 1.0 if model.is_classifier else float(np.abs(both.scores).max())
     if change > REACTION * scale or (model.outputs_probabilities and trace.score > SURE):
         return []
     sizes = [(layer.name, layer.gradient_norm or 0.0) for layer in trace.layers]
     largest = max((size for _, size in sizes), default=0.0)
     layer = next((name for name, size in sizes if size > FADED * largest), None)
-    where = f" The gradient fades away before {layer!r}." if layer else ""
+    faded = layer is not None and layer != trace.layers[0].name
+    where = f" The gradient fades away before {layer!r}." if faded else ""
     text = (
         "The scores hardly react to the picture: its negative gets the same ones, the largest "
         f"difference is {change:.1e}.{where}"
