@@ -220,7 +220,7 @@ def _bad_event(recorder: Recorder, frame: Frame, fault: str, after: str | None) 
 
 def _custom_function(frame: Frame) -> str | None:
     """Return the name of a user's autograd function between a module's inputs and outputs."""
-    seen = {edge.node for edge in frame.inputs}
+    seen: set[Any] = {edge.node for edge in frame.inputs}
     waiting: list[Any] = [edge.node for edge in frame.outputs]
     while waiting:
         node = waiting.pop()
