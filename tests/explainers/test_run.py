@@ -116,11 +116,10 @@ def test_a_model_that_reacts_to_no_picture_is_refused_not_drawn(method: str) -> 
         module[2].weight.zero_()
         module[2].bias.fill_(-1)
     model = load(module, input_size=SIDE)
-    if method == "grad_cam":
-        assert np.count_nonzero(quick(model, method).attribution) == 0
-    else:
-        with pytest.raises(MethodError, match="The gradient at the input is zero everywhere"):
-            quick(model, method)
+    with pytest.raises(
+        MethodError, match=r"The gradient at .* is (zero everywhere|next to nothing)"
+    ):
+        quick(model, method)
 
 
 @pytest.mark.parametrize("method", METHODS)
