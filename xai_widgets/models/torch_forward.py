@@ -166,18 +166,19 @@ class TorchForwardPass(ForwardPass):
             return self._record(layer, revive=False)
 
     def _record(self, layer: str, revive: bool) -> _Graph:
-        """Record the whole pass; revived, what the layer returns may carry a gradient anew."""
+        """Record the whole pass; revived, what layers return may carry a gradient anew."""
         found: list[torch.Tensor] = []
 
-        def keep(_name: str, output: Any) -> Any:
-            output = revived(output) if revive else output
-            tensor = first_tensor(output)
-            if tensor is None:
-                return None
+        def keep(name: str, output: Any) -> Any:
+            passed = revived(output) if revive else output
+            tensor = first_tensor(passed)
+            if name != layer or tensor is None:
+                return None if passed is output else passed
             found[:] = [tensor]
-            return tensor.clone() if tensor is output else None
+            return tensor.clone() if tensor is passed else None
 
-        with hooked({layer: self._modules[layer]}, keep):
+        names = [entry.name for entry in self._architecture.layers] if revive else [layer]
+        with hooked({name: self._modules[name] for name in names}, keep):
             graph = self._from_input()
         if not found:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
