@@ -16,7 +16,7 @@ import xai_widgets as xw
 from benchmarks.paired import Line, compare, time_in_turn
 
 N_STEPS = 32
-CHUNK = 4
+CHUNK = 8
 TARGET = 3
 
 

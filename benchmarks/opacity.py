@@ -14,9 +14,12 @@ from tests.lab.page import Lab
 from tests.lab.server import LabServer
 
 EXPLORER = """
-import torch, numpy as np, xai_widgets as xw
-from benchmarks.attribution import pictures, resnet50
-explorer = xw.Explorer(xw.load(resnet50(), input_size=224), pictures(2), method="gradient")
+import numpy as np, torch, xai_widgets as xw
+from transformers import ResNetConfig, ResNetForImageClassification
+torch.manual_seed(0)
+network = ResNetForImageClassification(ResNetConfig(num_labels=1000)).eval()
+pictures = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+explorer = xw.Explorer(xw.load(network, input_size=224), pictures, method="gradient")
 explorer
 """
 

@@ -34,7 +34,13 @@ from xai_widgets.models.torch_kinds import (
     torch_format,
 )
 from xai_widgets.models.torch_layers import read_architecture
-from xai_widgets.models.torch_state import autograd, evaluating, times_written, training_layers
+from xai_widgets.models.torch_state import (
+    autograd,
+    evaluating,
+    frozen,
+    times_written,
+    training_layers,
+)
 from xai_widgets.models.verdicts import find_lacks
 
 if TYPE_CHECKING:
@@ -204,7 +210,7 @@ class TorchModel(ExplainableModel):
 
     def gradients(self, images: Any, target: ClassTarget, weights: Any = None) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
-        with self.lock, autograd():
+        with self.lock, autograd(), frozen(self._module):
             batch = self._checked(images).detach().requires_grad_(True)
             scores = target(self._run(batch, True))
             values = differentiate(self.name, scores, batch, "its input")
@@ -310,10 +316,10 @@ class TorchModel(ExplainableModel):
 
     @property
     def chunk_size(self) -> int:
-        """4 images of 224 x 224 at once, more of smaller ones, at most 64.
+        """8 images of 224 x 224 at once, more of smaller ones, at most 64.
 
         Larger batches of large images are slower on a CPU: their activations leave the caches, and
         the allocator gives the memory back and asks for it again.
         """
         height, width, _ = self.input_shape
-        return int(np.clip(4 * 224 * 224 // (height * width), 1, 64))
+        return int(np.clip(8 * 224 * 224 // (height * width), 1, 64))

@@ -63,6 +63,19 @@ def autograd(enabled: bool = True) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Keep autograd from recording what only the gradients of weights would need."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 def times_written(tensor: torch.Tensor) -> int:
     """Return autograd's count of in-place writes; tensors of inference mode have none."""
     return 0 if tensor.is_inference() else tensor._version
