@@ -4,7 +4,6 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import traitlets
@@ -28,14 +27,6 @@ from xai_widgets.widgets.regions import FILLS, LabelMap, check_region, crop, seg
 THUMBNAIL_SIDE = 96
 MAX_CROP_SIDE = 2048
 STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
-
-
-@dataclass
-class _Snapshot:
-    """A displayed PNG that waits for the browser's own picture."""
-
-    token: str
-    handle: Any
 
 
 class Explorer(ToolWidget):
@@ -101,7 +92,7 @@ class Explorer(ToolWidget):
         self._state_lock = threading.RLock()
         self._shown = Shown()
         self._task: Task | None = None
-        self._snapshots: dict[str, _Snapshot] = {}
+        self._snapshots: dict[str, Any] = {}  # displays that wait for the browser's own picture
         self._segments: dict[str, LabelMap] = {}
         self._checked: dict[str, Any] | None = None
         if "method" not in traits:
@@ -319,7 +310,7 @@ class Explorer(ToolWidget):
         png = message.payload.get("png")
         if waiting is not None and png is not None and png.size:
             data = b64encode(png.tobytes()).decode("ascii")
-            waiting.handle.update({"image/png": data}, raw=True)
+            waiting.update({"image/png": data}, raw=True)
 
     # Display ------------------------------------------------------------------------------
 
@@ -336,7 +327,7 @@ class Explorer(ToolWidget):
         handle = display(  # type: ignore[no-untyped-call]
             {"image/png": data}, raw=True, display_id=True
         )
-        self._snapshots[token] = _Snapshot(token, handle)
+        self._snapshots[token] = handle
         self._reply("snapshot", {"token": token}, self._revision)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
