@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from xai_widgets.models.preprocessing import Preprocessing
     from xai_widgets.models.readiness.checking import check
     from xai_widgets.models.readiness.report import Report
-    from xai_widgets.models.targets import ClassTarget
+    from xai_widgets.models.targets import (
+        ClassTarget,
+        FunctionTarget,
+        LayerTarget,
+        RegionTarget,
+    )
     from xai_widgets.widgets.explorer import Explorer, explore
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
 _HOMES = {
     "ClassTarget": "xai_widgets.models.targets",
+    "FunctionTarget": "xai_widgets.models.targets",
+    "LayerTarget": "xai_widgets.models.targets",
+    "RegionTarget": "xai_widgets.models.targets",
     "ExplainableModel": "xai_widgets.models.base",
     "Explanation": "xai_widgets.explanation",
     "Explorer": "xai_widgets.widgets.explorer",
@@ -45,9 +53,12 @@ __all__ = [
     "ExplainableModel",
     "Explanation",
     "Explorer",
+    "FunctionTarget",
     "ImageSet",
+    "LayerTarget",
     "Preprocessing",
     "ReadinessPanel",
+    "RegionTarget",
     "Report",
     "check",
     "demo",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from xai_widgets.errors import XaiError
 from xai_widgets.maps import to_display
 from xai_widgets.models.base import PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ class Explanation:
     """
 
     attribution: npt.NDArray[np.float32] = field(repr=False)
-    target: ClassTarget
+    target: Target
     target_text: str
     score: float
     image: PreparedImage = field(repr=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from tests.models.nets import SIDE, Linear, convolutional, picture, seeded
@@ -13,6 +14,9 @@ from xai_widgets.explainers.run import explain
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
+from xai_widgets.models.torch_backend import TorchBackend
+
+TORCH = TorchBackend(torch.device("cpu"))
 
 METHODS = ("gradient", "input_x_gradient", "smoothgrad", "integrated_gradients", "grad_cam")
 QUICK: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.explainers.helpers import quick
+from tests.explainers.helpers import TORCH, quick
 from tests.models.nets import ChannelsLast, Linear, NoGrad, Residual, picture, seeded
 from tests.models.test_torch_layers import swin, vit
 from xai_widgets.errors import LayerError, MethodError
@@ -32,7 +32,7 @@ def by_hand(model: ExplainableModel, values: Any, layer: str, target: ClassTarge
         scores = module(torch.from_numpy(values)[None].permute(0, 3, 1, 2))
     finally:
         handle.remove()
-    (gradient,) = torch.autograd.grad(target(scores).sum(), kept[-1])
+    (gradient,) = torch.autograd.grad(target(scores, TORCH).sum(), kept[-1])
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return torch.relu((weights * kept[-1]).sum(dim=1))[0].detach().numpy()
 

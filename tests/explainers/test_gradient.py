@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.explainers.helpers import chunked, linear_model, quick, relative, smooth_model
+from tests.explainers.helpers import TORCH, chunked, linear_model, quick, relative, smooth_model
 from tests.models.nets import picture
 from xai_widgets.models.base import ExplainableModel, PreparedImage
 from xai_widgets.models.targets import ClassTarget
@@ -22,7 +22,7 @@ def by_hand(model: ExplainableModel, values: Any, target: ClassTarget) -> Any:
     try:
         x = torch.from_numpy(np.asarray(values, np.float64))[None].permute(0, 3, 1, 2)
         x = x.requires_grad_()
-        (gradient,) = torch.autograd.grad(target(module(x)).sum(), x)
+        (gradient,) = torch.autograd.grad(target(module(x), TORCH).sum(), x)
     finally:
         module.float()
     return gradient[0].permute(1, 2, 0).numpy()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.explainers.helpers import chunked, linear_model, quick, relative, smooth_model
+from tests.explainers.helpers import TORCH, chunked, linear_model, quick, relative, smooth_model
 from tests.models.nets import SIDE, Wrapped, convolutional, picture
 from xai_widgets.errors import MethodError
 from xai_widgets.explainers.baselines import BASELINES, baseline_values
@@ -67,7 +67,7 @@ def by_hand(
         alphas = torch.linspace(0, 1, n_steps + 1, dtype=torch.float64)
         points = torch.from_numpy(baseline.astype(np.float64)) + alphas[:, None, None, None] * path
         x = points.permute(0, 3, 1, 2).requires_grad_()
-        (gradients,) = torch.autograd.grad(target(module(x)).sum(), x)
+        (gradients,) = torch.autograd.grad(target(module(x), TORCH).sum(), x)
     finally:
         module.float()
     mean = torch.trapezoid(gradients, alphas, dim=0)

@@ -14,6 +14,7 @@ from tests.models.nets import picture
 from xai_widgets.errors import ImageError, LayerError
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -28,7 +29,7 @@ def by_hand(model: Any, images: Any, target: ClassTarget) -> tuple[Floats, Float
     with tf.GradientTape() as tape:
         tape.watch(x)
         output = model(x, training=False)
-        scores = target(output[0] if isinstance(output, list) else output)
+        scores = target(output[0] if isinstance(output, list) else output, TensorFlowBackend())
     return tape.gradient(scores, x).numpy(), scores.numpy()
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from xai_widgets.errors import TargetError
+from xai_widgets.models.numpy_backend import NumpyBackend
 from xai_widgets.models.targets import ClassTarget, resolve_target
 
 LABELS = ("Cat", "dog", "zebra", "horse", "DOG", "crane", "crane")
@@ -74,9 +75,9 @@ def test_a_target_that_does_not_exist_is_refused_with_a_way_out(given: Any, told
 @pytest.mark.parametrize("wrap", [np.asarray, torch.tensor])
 def test_a_target_reduces_scores_in_their_own_framework(wrap: Any) -> None:
     scores = wrap([[1.0, 2.0, 4.0], [0.0, 5.0, 1.0]])
-    assert ClassTarget(2)(scores).tolist() == [4.0, 1.0]
-    assert ClassTarget(2, versus=1)(scores).tolist() == [2.0, -4.0]
-    assert type(ClassTarget(2)(scores)) is type(scores)
+    assert ClassTarget(2)(scores, NumpyBackend()).tolist() == [4.0, 1.0]
+    assert ClassTarget(2, versus=1)(scores, NumpyBackend()).tolist() == [2.0, -4.0]
+    assert type(ClassTarget(2)(scores, NumpyBackend())) is type(scores)
 
 
 @pytest.mark.parametrize("target", [ClassTarget(2), ClassTarget(2, 3)])

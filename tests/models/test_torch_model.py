@@ -25,6 +25,7 @@ from xai_widgets.errors import ImageError, ModelError
 from xai_widgets.explainers import explain
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.torch_backend import TorchBackend
 
 
 def batch(n: int, side: int = SIDE, channels: int = 3) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -67,7 +68,7 @@ def test_gradients_equal_autograd_by_hand(target: ClassTarget) -> None:
     module = convolutional(nn.Softplus)
     images = batch(3)
     x = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).requires_grad_()
-    scores = target(module(x))
+    scores = target(module(x), TorchBackend(torch.device("cpu")))
     (expected,) = torch.autograd.grad(scores.sum(), x)
     found = load(module, input_size=SIDE).gradients(images, target)
     np.testing.assert_allclose(found.values, expected.permute(0, 2, 3, 1), rtol=1e-4, atol=1e-7)

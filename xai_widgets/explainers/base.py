@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MethodError, near_matches
 from xai_widgets.models.base import ExplainableModel, PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 Values = npt.NDArray[np.float32]
 
@@ -99,7 +99,7 @@ class Explainer(ABC):
 
     @abstractmethod
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Explain one image chunk by chunk.
 

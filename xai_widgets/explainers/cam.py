@@ -7,7 +7,7 @@ from xai_widgets.errors import LayerError
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream
 from xai_widgets.maps import upsample
 from xai_widgets.models.base import ExplainableModel, PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GradCAM(Explainer):
         return Cost(1, 1)
 
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Weight the activations of the retained forward pass."""
         yield Progress(0, 1)
@@ -52,5 +52,5 @@ class GradCAM(Explainer):
         weights = backend.mean(forward.gradient(target, layer), (1, 2))
         coarse = backend.relu(backend.sum(activation * weights[:, None, None, :], (3,)))
         values = upsample(backend.to_numpy(coarse)[0], image.values.shape[:2])
-        score = float(target(forward.scores[None])[0])
+        score = model.target_score(forward, target)
         return Attribution(values, score, {"layer_shape": list(activation.shape[1:])})

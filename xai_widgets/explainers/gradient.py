@@ -7,7 +7,7 @@ import numpy as np
 
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream, parameter
 from xai_widgets.models.base import ExplainableModel, PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Gradient(Explainer):
         return Cost(1, 1)
 
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Take one backward pass from the retained forward pass."""
         yield Progress(0, 1)
         forward = model.forward_pass(image)
         gradient = model.backend.to_numpy(forward.gradient(target))[0]
-        return Attribution(gradient, float(target(forward.scores[None])[0]))
+        return Attribution(gradient, model.target_score(forward, target))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class InputXGradient(Explainer):
         return Cost(1, 1)
 
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Multiply the vanilla gradient with the model input."""
         plain = yield from Gradient().stream(model, image, target, layer)
@@ -109,13 +109,13 @@ class SmoothGrad(Explainer):
         return Cost(self.n_samples + 1, self.n_samples)
 
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Average over chunks of noisy copies; the noise does not depend on the chunk size."""
         generator = np.random.default_rng(self.seed)
         spread = np.float32(self.noise_level * np.ptp(image.values))
         values = model.backend.asarray(image.values)
-        score = float(model.backend.to_numpy(target(model.scores(image.values[None])))[0])
+        score = float(model.backend.to_numpy(model.target_scores(image.values[None], target))[0])
         total = 0.0
         for start in range(0, self.n_samples, model.chunk_size):
             n = min(model.chunk_size, self.n_samples - start)

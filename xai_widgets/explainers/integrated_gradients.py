@@ -9,7 +9,7 @@ import numpy as np
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream, parameter
 from xai_widgets.explainers.baselines import BASELINES, baseline_values, share_equal
 from xai_widgets.models.base import ExplainableModel, PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 
 def nested_points(n_steps: int) -> list[list[int]]:
@@ -92,7 +92,7 @@ class IntegratedGradients(Explainer):
         return Cost(self.n_steps + 1, self.n_steps + 1)
 
     def stream(
-        self, model: ExplainableModel, image: PreparedImage, target: ClassTarget, layer: str | None
+        self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Sum gradients chunk by chunk; every completed level gives a partial map."""
         backend, n = model.backend, self.n_steps

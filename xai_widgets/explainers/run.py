@@ -16,7 +16,7 @@ from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel, PreparedImage
 from xai_widgets.models.loading import load
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import RegionTarget, Target
 
 ExplanationStream = Generator[Progress | Explanation, None, Explanation]
 
@@ -40,8 +40,8 @@ def explain(
     method
         A name out of `methods(model)`.
     target
-        A class position or label, a `ClassTarget` (with ``versus`` for a contrast), or None for
-        the predicted class.
+        A class position or label, a `Target` (with ``versus`` for a contrast; a class over a
+        region; a layer), a function of the output, or None for the predicted class.
     layer
         For methods that look at a layer; None for the recommended one.
     parameters
@@ -89,10 +89,10 @@ def explain_stream(
             "(a std of zero?)."
         )
     chosen = model.resolve_layer(layer) if explainer.uses_layer else None
-    scores = np.zeros(1, dtype=np.float32)
-    if target is None:  # only the predicted class needs the scores beforehand
-        scores = predicted_scores(model, image, method, chosen)
-    resolved = model.resolve_target(target, scores)
+    outputs = np.zeros(1, dtype=np.float32)
+    if target is None or isinstance(target, RegionTarget):  # only these need the output beforehand
+        outputs = predicted_outputs(model, image, method, chosen)
+    resolved = model.resolve_target(target, outputs, image)
 
     def finished(attribution: Attribution) -> Explanation:
         return Explanation(
@@ -129,13 +129,13 @@ def explain_stream(
         stream.close()
 
 
-def predicted_scores(
+def predicted_outputs(
     model: ExplainableModel,
     image: PreparedImage,
     method: str | None = None,
     layer: str | None = None,
 ) -> Any:
-    """Return scores [K] of an image, from the pass that the method will work on, if it has one.
+    """Return the output [K], or dense [H, W, K], from the pass that the method works on, if any.
 
     Raises
     ------
@@ -150,24 +150,24 @@ def predicted_scores(
     ):
         forward = model.forward_pass(image)
         forward.start_at(model.resolve_layer(layer) if explainer.uses_layer else None)
-        scores = forward.scores
+        outputs = forward.outputs
     elif model.capabilities.reason(("input_gradients",)) is None:
-        scores = model.forward_pass(image).scores
+        outputs = model.forward_pass(image).outputs
     else:
-        scores = model.backend.to_numpy(model.scores(image.values[None]))[0]
-    if not np.isfinite(scores).all():
+        outputs = model.backend.to_numpy(model.outputs(image.values[None]))[0]
+    if not np.isfinite(outputs).all():
         raise ModelError(
             f"{model.name} gives NaN or infinite scores for {image.display.name!r}: "
             "check its weights and the preprocessing."
         )
-    return scores
+    return outputs
 
 
 def _provenance(
     model: ExplainableModel,
     image: PreparedImage,
     explainer: Explainer,
-    target: ClassTarget,
+    target: Target,
     layer: str | None,
     seconds: float,
 ) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from xai_widgets.models.base import (
 from xai_widgets.models.images import DisplayImage, ImageSet, open_image
 from xai_widgets.models.loading import load
 from xai_widgets.models.preprocessing import Placement, Preprocessing
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import (
+    ClassTarget,
+    FunctionTarget,
+    LayerTarget,
+    RegionTarget,
+    Target,
+)
 
 __all__ = [
     "Capabilities",
@@ -19,12 +25,16 @@ __all__ = [
     "DisplayImage",
     "ExplainableModel",
     "ForwardPass",
+    "FunctionTarget",
     "Gradients",
     "ImageSet",
     "Layer",
+    "LayerTarget",
     "Placement",
     "PreparedImage",
     "Preprocessing",
+    "RegionTarget",
+    "Target",
     "load",
     "open_image",
 ]

@@ -35,9 +35,44 @@ class Backend(ABC):
         """Average over axes."""
 
     @abstractmethod
+    def max(self, array: Array, axes: tuple[int, ...]) -> Array:
+        """Take the maximum over axes."""
+
+    @abstractmethod
     def relu(self, array: Array) -> Array:
         """Replace negative values by zero."""
 
     @abstractmethod
     def softmax(self, scores: Array) -> Array:
         """Normalise [N, K] scores to probabilities."""
+
+    @abstractmethod
+    def concatenate(self, arrays: Sequence[Array]) -> Array:
+        """Join arrays along their first axis."""
+
+    @abstractmethod
+    def reshape(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """Arrange the same values in another shape; -1 for one side that follows from the rest."""
+
+    @abstractmethod
+    def where(self, condition: Array, chosen: Array, other: Array) -> Array:
+        """Choose values where a condition holds, others elsewhere."""
+
+    @abstractmethod
+    def abs(self, array: Array) -> Array:
+        """Return magnitudes."""
+
+    @abstractmethod
+    def resize(self, array: Array, size: tuple[int, int]) -> Array:
+        """Resize [N, H, W, C] bilinearly to ``size`` (half-pixel centres, edges repeated)."""
+
+    @abstractmethod
+    def blur(self, array: Array, sigma: float) -> Array:
+        """Blur [N, H, W, C] with a Gaussian of ``sigma`` pixels, edges repeated; 4 sigma wide."""
+
+
+def gaussian_kernel(sigma: float) -> npt.NDArray[np.float32]:
+    """Return the weights of a Gaussian blur, cut off at 4 sigma, float32 [2 r + 1]."""
+    radius = max(1, round(4 * sigma))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return np.asarray(weights / weights.sum(), dtype=np.float32)

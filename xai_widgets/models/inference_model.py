@@ -107,7 +107,14 @@ class InferenceModel(ExplainableModel):
             chunks = [self._scores(batch[i : i + size]) for i in range(0, len(batch), size)]
         return np.concatenate(chunks)
 
-    def gradients(self, images: Any, target: Any, weights: Any = None) -> NoReturn:
+    def gradients(
+        self,
+        images: Any,
+        target: Any,
+        weights: Any = None,
+        rule: str | None = None,
+        layer: str | None = None,
+    ) -> NoReturn:
         """Raise `ModelError` with the reason why there are no gradients."""
         raise ModelError(self._why)
 

@@ -10,7 +10,7 @@ from xai_widgets.errors import LayerError, ModelError
 from xai_widgets.models.base import ForwardPass, sentence
 from xai_widgets.models.keras_calls import Call, untouched, watched
 from xai_widgets.models.keras_graph import NO_PATH, cotangent_of, size_of
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 
 
 class KerasEager:
@@ -44,7 +44,7 @@ class KerasEager:
         }
         return {path: tuple(call.tensor.shape) for path, call in self.calls.items()}
 
-    def gradients(self, images: Any, target: ClassTarget, weights: Any) -> tuple[Any, Any]:
+    def gradients(self, images: Any, target: Target, weights: Any) -> tuple[Any, Any]:
         """Return d target / d images, weighted and summed where there are weights, and scores."""
         forward = self.forward(images)
         values = forward.gradient(target)
@@ -93,7 +93,7 @@ class KerasEagerPass(ForwardPass):
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
         return tf.cast(self._tensor(layer), tf.float32)
 
-    def gradient(self, target: ClassTarget, layer: str | None = None) -> Any:
+    def gradient(self, target: Target, layer: str | None = None) -> Any:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
         source = self._images if layer is None else self._tensor(layer)
         what = "its input" if layer is None else f"layer {layer!r}"

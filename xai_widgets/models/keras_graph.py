@@ -16,7 +16,8 @@ import tensorflow as tf
 from xai_widgets.errors import LayerError, ModelError
 from xai_widgets.models.base import ForwardPass, sentence
 from xai_widgets.models.keras_calls import Call, watched
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import ClassTarget, Target
+from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
 NO_PATH = (
     "The score of {model} does not depend on {what} through TensorFlow's operations: a "
@@ -95,7 +96,7 @@ class KerasGraph:
             for path, size in zip(self.calls, found, strict=True)
         }
 
-    def gradients(self, images: Any, target: ClassTarget, weights: Any) -> tuple[Any, Any]:
+    def gradients(self, images: Any, target: Target, weights: Any) -> tuple[Any, Any]:
         """Return d target / d images, weighted and summed over N where there are weights.
 
         Returns
@@ -270,23 +271,23 @@ class KerasForwardPass(ForwardPass):
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
         return tf.cast(self._graph.activation(layer, self._kept), tf.float32)
 
-    def gradient(self, target: ClassTarget, layer: str | None = None) -> Any:
+    def gradient(self, target: Target, layer: str | None = None) -> Any:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
         cotangent = cotangent_of(target, self._scores)
         return tf.cast(self._graph.gradient(layer, cotangent, self._kept), tf.float32)
 
 
-def cotangent_of(target: Callable[[Any], Any], scores: Any) -> Any:
+def cotangent_of(target: Target, scores: Any) -> Any:
     """Return d sum(target(scores)) / d scores, [N, K]."""
     if isinstance(target, ClassTarget):
         return one_hot(target, *scores.shape)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(scores)
-        total = tf.reduce_sum(target(scores))
+        total = tf.reduce_sum(target(scores, TensorFlowBackend()))
     return tape.gradient(total, scores, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def one_hot(target: ClassTarget, n_images: int, n_outputs: int, weights: Any = None) -> Any:
+def one_hot(target: Any, n_images: int, n_outputs: int, weights: Any = None) -> Any:
     """Return d sum(weights * target(scores)) / d scores, [N, K]: it does not depend on scores."""
     cotangent = np.zeros((n_images, n_outputs), dtype=np.float32)
     rows = 1.0 if weights is None else np.asarray(weights, dtype=np.float32)

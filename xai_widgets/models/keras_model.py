@@ -33,7 +33,7 @@ from xai_widgets.models.keras_inputs import (
 from xai_widgets.models.keras_weights import WeightWatch, is_same, structure, weight_hash
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.preprocessing import Preprocess, Values
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 from xai_widgets.models.verdicts import find_lacks
 
@@ -189,7 +189,7 @@ class KerasModel(ExplainableModel):
                     call.candidate,
                 )
             )
-        return marked(outputs)
+        return marked(outputs, (int(probe.shape[1]), int(probe.shape[2])))
 
     def _probe_capabilities(self, probe: Any) -> Capabilities:
         places: dict[str, str | None] = {"input_gradients": None}
@@ -277,7 +277,14 @@ class KerasModel(ExplainableModel):
         with self.lock:
             return tf.concat([self._run(part) for part in chunked(batch, self.chunk_size)], axis=0)
 
-    def gradients(self, images: Any, target: ClassTarget, weights: Any = None) -> Gradients:
+    def gradients(
+        self,
+        images: Any,
+        target: Target,
+        weights: Any = None,
+        rule: str | None = None,
+        layer: str | None = None,
+    ) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
         batch = self._checked(images)
         shape = self._shape(batch)
@@ -285,7 +292,7 @@ class KerasModel(ExplainableModel):
             runner = self._runner(shape)
             with self._complaint(shape):
                 values, scores = runner.gradients(batch, target, weights)
-        return Gradients(values, target(scores))
+        return Gradients(values, target(scores, self.backend))
 
     def forward_pass(self, image: PreparedImage) -> ForwardPass:
         """Return the retained forward pass of an image; see the contract."""

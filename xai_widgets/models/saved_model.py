@@ -20,7 +20,7 @@ from xai_widgets.models.base import (
 from xai_widgets.models.carried import Carried
 from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
 from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 from xai_widgets.models.tensor_input import InputSpec, input_spec
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 from xai_widgets.models.verdicts import find_lacks
@@ -140,12 +140,19 @@ class SavedModel(ExplainableModel):
             parts = [self._run(batch[i : i + size]) for i in range(0, len(batch), size)]
         return tf.concat(parts, axis=0)
 
-    def gradients(self, images: Any, target: ClassTarget, weights: Any = None) -> Gradients:
+    def gradients(
+        self,
+        images: Any,
+        target: Target,
+        weights: Any = None,
+        rule: str | None = None,
+        layer: str | None = None,
+    ) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
         batch = self._checked(images)
         with self.lock, tf.GradientTape() as tape:
             tape.watch(batch)
-            scores = target(self._run(batch))
+            scores = target(self._run(batch), self.backend)
             total = tf.reduce_sum(scores)
         values = self._gradient(tape, total, batch)
         if weights is not None:
@@ -211,7 +218,7 @@ class _SavedModelPass(ForwardPass):
         """Raise `LayerError`: there are no layers."""
         raise LayerError(NO_LAYERS)
 
-    def gradient(self, target: ClassTarget, layer: str | None = None) -> Any:
+    def gradient(self, target: Target, layer: str | None = None) -> Any:
         """Return d target / d input, [1, H, W, C]."""
         if layer is not None:
             raise LayerError(NO_LAYERS)

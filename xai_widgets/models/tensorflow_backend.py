@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from xai_widgets.models.backend import Backend
+from xai_widgets.models.backend import Backend, gaussian_kernel
 
 
 class TensorFlowBackend(Backend):
@@ -50,6 +50,11 @@ class TensorFlowBackend(Backend):
         with tf.device(self.device):
             return tf.reduce_mean(self.asarray(array), axis=axes)
 
+    def max(self, array: Any, axes: tuple[int, ...]) -> Any:
+        """Take the maximum over axes."""
+        with tf.device(self.device):
+            return tf.reduce_max(self.asarray(array), axis=axes)
+
     def relu(self, array: Any) -> Any:
         """Replace negative values by zero."""
         with tf.device(self.device):
@@ -59,3 +64,48 @@ class TensorFlowBackend(Backend):
         """Normalise [N, K] scores to probabilities."""
         with tf.device(self.device):
             return tf.nn.softmax(self.asarray(scores), axis=1)
+
+    def concatenate(self, arrays: Sequence[Any]) -> Any:
+        """Join tensors along their first axis."""
+        with tf.device(self.device):
+            return tf.concat([self.asarray(array) for array in arrays], axis=0)
+
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """Arrange the same values in another shape."""
+        with tf.device(self.device):
+            return tf.reshape(self.asarray(array), shape)
+
+    def where(self, condition: Any, chosen: Any, other: Any) -> Any:
+        """Choose values where a condition holds, others elsewhere."""
+        with tf.device(self.device):
+            return tf.where(condition, self.asarray(chosen), self.asarray(other))
+
+    def abs(self, array: Any) -> Any:
+        """Return magnitudes."""
+        with tf.device(self.device):
+            return tf.abs(self.asarray(array))
+
+    def resize(self, array: Any, size: tuple[int, int]) -> Any:
+        """Resize [N, H, W, C] bilinearly."""
+        with tf.device(self.device):
+            return tf.image.resize(self.asarray(array), size, method="bilinear")
+
+    def blur(self, array: Any, sigma: float) -> Any:
+        """Blur [N, H, W, C] with a Gaussian, one axis after the other."""
+        images = self.asarray(array)
+        if sigma <= 0:
+            return images
+        kernel = gaussian_kernel(sigma)
+        channels, radius = int(images.shape[3]), len(kernel) // 2
+        with tf.device(self.device):
+            for axis in (1, 2):
+                first, last = images[:, :1], images[:, -1:]
+                if axis == 2:
+                    first, last = images[:, :, :1], images[:, :, -1:]
+                padded = tf.concat(
+                    [tf.repeat(first, radius, axis), images, tf.repeat(last, radius, axis)], axis
+                )
+                shape = (-1, 1, 1, 1) if axis == 1 else (1, -1, 1, 1)
+                weight = tf.repeat(tf.reshape(kernel, shape), channels, axis=2)
+                images = tf.nn.depthwise_conv2d(padded, weight, (1, 1, 1, 1), "VALID")
+        return images

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
-from xai_widgets.models.backend import Backend
+from xai_widgets.models.backend import Backend, gaussian_kernel
 
 
 class TorchBackend(Backend):
@@ -43,6 +44,10 @@ class TorchBackend(Backend):
         """Average over axes."""
         return self.asarray(array).mean(dim=axes)
 
+    def max(self, array: Any, axes: tuple[int, ...]) -> torch.Tensor:
+        """Take the maximum over axes."""
+        return self.asarray(array).amax(dim=axes)
+
     def relu(self, array: Any) -> torch.Tensor:
         """Replace negative values by zero."""
         return self.asarray(array).clamp(min=0)
@@ -50,3 +55,41 @@ class TorchBackend(Backend):
     def softmax(self, scores: Any) -> torch.Tensor:
         """Normalise [N, K] scores to probabilities."""
         return torch.softmax(self.asarray(scores), dim=1)
+
+    def concatenate(self, arrays: Sequence[Any]) -> torch.Tensor:
+        """Join tensors along their first axis."""
+        return torch.cat([self.asarray(array) for array in arrays])
+
+    def reshape(self, array: Any, shape: tuple[int, ...]) -> torch.Tensor:
+        """Arrange the same values in another shape."""
+        return self.asarray(array).reshape(shape)
+
+    def where(self, condition: Any, chosen: Any, other: Any) -> torch.Tensor:
+        """Choose values where a condition holds, others elsewhere."""
+        return torch.where(condition, self.asarray(chosen), self.asarray(other))
+
+    def abs(self, array: Any) -> torch.Tensor:
+        """Return magnitudes."""
+        return self.asarray(array).abs()
+
+    def resize(self, array: Any, size: tuple[int, int]) -> torch.Tensor:
+        """Resize [N, H, W, C] bilinearly."""
+        images = self.asarray(array).permute(0, 3, 1, 2)
+        resized = functional.interpolate(images, size, mode="bilinear", align_corners=False)
+        return resized.permute(0, 2, 3, 1)
+
+    def blur(self, array: Any, sigma: float) -> torch.Tensor:
+        """Blur [N, H, W, C] with a Gaussian, one axis after the other."""
+        images = self.asarray(array).permute(0, 3, 1, 2)
+        if sigma <= 0:
+            return images.permute(0, 2, 3, 1)
+        kernel = torch.from_numpy(gaussian_kernel(sigma)).to(self.device)
+        channels, radius = images.shape[1], len(kernel) // 2
+        for shape, padding in (
+            ((channels, 1, -1, 1), (0, 0, radius, radius)),
+            ((channels, 1, 1, -1), (radius, radius, 0, 0)),
+        ):
+            padded = functional.pad(images, padding, mode="replicate")
+            weight = kernel.reshape(1, *shape[1:]).expand(channels, -1, -1, -1)
+            images = functional.conv2d(padded, weight, groups=channels)
+        return images.permute(0, 2, 3, 1)

@@ -12,7 +12,8 @@ from torch import nn
 
 from xai_widgets.errors import LayerError, ModelError
 from xai_widgets.models.base import ForwardPass, Lock, sentence
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
+from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_layers import Architecture, first_tensor
 from xai_widgets.models.torch_state import autograd, hooked, revived
 
@@ -97,12 +98,12 @@ class TorchForwardPass(ForwardPass):
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
         return self._arranged(layer, self._graph(layer).source.detach())
 
-    def gradient(self, target: ClassTarget, layer: str | None = None) -> torch.Tensor:
+    def gradient(self, target: Target, layer: str | None = None) -> torch.Tensor:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
         what = "its input" if layer is None else f"layer {layer!r}"
         with self._lock, autograd():
             graph = self._graph(layer)
-            score = target(graph.scores)
+            score = target(graph.scores, TorchBackend(graph.scores.device))
             gradient = differentiate(self._name, score, graph.source, what, retain=True)
         return gradient.float() if layer is None else self._arranged(layer, gradient)
 

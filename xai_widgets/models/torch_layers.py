@@ -110,7 +110,8 @@ def read_architecture(
         [
             LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
             for name, out in outputs.items()
-        ]
+        ],
+        (int(image.shape[1]), int(image.shape[2])),
     )
     channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
     return Architecture(layers, channels_last, _graph_bytes(outputs), image.numel())

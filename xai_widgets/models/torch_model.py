@@ -21,7 +21,7 @@ from xai_widgets.models.base import (
 from xai_widgets.models.carried import Carried, carried_by
 from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
 from xai_widgets.models.preprocessing import Preprocess, Values
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
 from xai_widgets.models.torch_kinds import (
@@ -208,11 +208,18 @@ class TorchModel(ExplainableModel):
             chunks = [self._run(chunk, False) for chunk in torch.split(batch, self.chunk_size)]
         return torch.cat(chunks)
 
-    def gradients(self, images: Any, target: ClassTarget, weights: Any = None) -> Gradients:
+    def gradients(
+        self,
+        images: Any,
+        target: Target,
+        weights: Any = None,
+        rule: str | None = None,
+        layer: str | None = None,
+    ) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
         with self.lock, autograd(), frozen(self._module):
             batch = self._checked(images).detach().requires_grad_(True)
-            scores = target(self._run(batch, True))
+            scores = target(self._run(batch, True), self.backend)
             values = differentiate(self.name, scores, batch, "its input")
         if weights is not None:
             values = torch.tensordot(self.backend.asarray(weights), values, dims=1)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_widgets.explainers.base import Progress
-from xai_widgets.explainers.run import explain_stream, predicted_scores
+from xai_widgets.explainers.run import explain_stream, predicted_outputs
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import PreparedImage
-from xai_widgets.models.targets import ClassTarget
+from xai_widgets.models.targets import Target
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import facts, notes
 from xai_widgets.widgets.engine import Outcome, Steps
@@ -96,12 +96,14 @@ class ExplorerJob:
         self._show_picture(image)
         yield
         self._stage = "predict"
-        scores = predicted_scores(explorer.model, image, request.method, request.layer)
-        self._show_prediction(image, scores)
+        outputs = predicted_outputs(explorer.model, image, request.method, request.layer)
+        self._show_prediction(image, outputs)
         yield
         if request.method:
             self._stage = "explain"
-            yield from self._explain(image, explorer.model.resolve_target(request.target, scores))
+            yield from self._explain(
+                image, explorer.model.resolve_target(request.target, outputs, image)
+            )
         self._stage = "ablate"
         yield from self._ablate(image)
 
@@ -145,18 +147,20 @@ class ExplorerJob:
         }
         self._show("picture", (self._request.image_index, display.key), payload)
 
-    def _show_prediction(self, image: PreparedImage, scores: Any) -> None:
-        probabilities = self._explorer.model.probabilities(scores[None])
+    def _show_prediction(self, image: PreparedImage, outputs: Any) -> None:
+        model = self._explorer.model
+        probabilities = model.probabilities(outputs[None])
+        scores = model.backend.to_numpy(model.class_scores(model.backend.asarray(outputs[None])))[0]
         payload = {
             "index": self._request.image_index,
             "probabilities": None if probabilities is None else probabilities[0],
             "scores": np.asarray(scores, dtype=np.float32),
-            "predicted": int(np.argmax(scores)),
+            "predicted": model.predicted_class(outputs),
         }
         key = (self._request.image_index, image.key, self._explorer.model.fingerprint)
         self._show("prediction", key, payload)
 
-    def _explain(self, image: PreparedImage, target: ClassTarget) -> Steps:
+    def _explain(self, image: PreparedImage, target: Target) -> Steps:
         request, explorer = self._request, self._explorer
         model, cache = explorer.model, explorer._engine.cache
         parameters = request.parameters.get(request.method, {})
@@ -232,13 +236,15 @@ class ExplorerJob:
         )
         yield
         changed = explorer.model.prepare(ablate(image.display, mask, request.ablation))
-        scores = explorer.model.scores(changed.values[None])
-        probabilities = explorer.model.probabilities(scores)
+        model = explorer.model
+        outputs = model.outputs(changed.values[None])
+        probabilities = model.probabilities(outputs)
+        scores = model.backend.to_numpy(model.class_scores(outputs))
         payload = {
             "fill": request.ablation,
             "area": float(mask.mean()),
             "probabilities": None if probabilities is None else probabilities[0],
-            "scores": explorer.model.backend.to_numpy(scores)[0],
+            "scores": scores[0],
         }
         self._show("ablation", key, payload)
         yield
