@@ -72,7 +72,7 @@ class Explainer(ABC):
     name, title, family
         Name in code, name for people, and the group it belongs to.
     needs
-        Capabilities of the model: "input_gradients", "feature_maps", "layer_gradients".
+        Capabilities of the model, by the names that `ExplainableModel.capabilities` lists.
     uses_layer
         Whether the method looks at a layer.
     uses_forward_pass
@@ -91,6 +91,11 @@ class Explainer(ABC):
     uses_layer: ClassVar[bool] = False
     uses_forward_pass: ClassVar[bool] = False
     signed: ClassVar[bool] = True
+
+    @classmethod
+    def caveat(cls, model: ExplainableModel) -> str | None:
+        """Say what a reader of the maps must know for this model; None where there is nothing."""
+        return None
 
     @property
     @abstractmethod

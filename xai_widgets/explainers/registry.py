@@ -81,8 +81,9 @@ def methods(model: Any) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Records with "method", "title", "family", "applicable", "reason" (why not, or None),
-        "cost" (with default parameters), "uses_layer" and "reference".
+        Records with "method", "title", "family", "needs", "applicable", "reason" (why not, or
+        None), "note" (what to know of its maps, or None), "cost" (with default parameters),
+        "uses_layer" and "reference".
     """
     loaded = load(model)
     return [_record(explainer, loaded) for explainer in explainers().values()]
@@ -94,8 +95,10 @@ def _record(explainer: type[Explainer], model: ExplainableModel) -> dict[str, An
         "method": explainer.name,
         "title": explainer.title,
         "family": explainer.family,
+        "needs": list(explainer.needs),
         "applicable": reason is None,
         "reason": reason,
+        "note": explainer.caveat(model) if reason is None else None,
         "cost": str(explainer().cost),
         "uses_layer": explainer.uses_layer,
         "reference": explainer.reference,
