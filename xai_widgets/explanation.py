@@ -19,6 +19,8 @@ from xai_widgets.models.targets import Target
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from xai_widgets.postprocessing import Step
+
 SIGNED_COLOURS = "RdBu_r"
 MAGNITUDE_COLOURS = "viridis"
 
@@ -76,6 +78,18 @@ class Explanation:
         """float32 [H, W], signed: the map on the display image's grid, zero outside the input."""
         display = self.image.display
         return to_display(self.map, self.image.placement, (display.height, display.width))
+
+    def processed(self, *steps: "Step") -> "Explanation":
+        """Return this explanation with its map changed by steps, which provenance then lists.
+
+        Parameters
+        ----------
+        steps
+            Out of `xai_widgets.postprocessing`, in order: ``Sign("positive"), Clip(99)``.
+        """
+        from xai_widgets.postprocessing import process
+
+        return process(self, *steps)
 
     def plot(self, ax: "Axes | None" = None, opacity: float = 0.75) -> "Axes":
         """Draw the heat map over the picture, with a colour bar.

@@ -12,6 +12,7 @@ EXTRAS = {
     "h5py": "tensorflow",
     "onnxruntime": "onnx",
     "transformers": "demo",
+    "cv2": "smoothing",
 }
 
 
