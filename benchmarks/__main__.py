@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.paired import HEADER, Line
+from benchmarks.tables import Table
 
-NAMES = ("attribution", "keras", "memory", "opacity", "readiness")
+NAMES = ("attribution", "keras", "memory", "opacity", "readiness", "localisation")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -20,17 +21,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which; default all")
     names = parser.parse_args().names or NAMES
-    lines: list[Line] = []
+    found: list[Line | Table] = []
     for name in names:
         print(f"{name} ...", flush=True)
-        found = importlib.import_module(f"benchmarks.{name}").run()
-        lines += found
-        print("\n".join([HEADER, *map(str, found)]), flush=True)
+        new = importlib.import_module(f"benchmarks.{name}").run()
+        found += new
+        print("\n".join(_sections(new)), flush=True)
     if tuple(names) == NAMES:
-        RESULTS.write_text(report(lines), encoding="utf-8")
+        RESULTS.write_text(report(found), encoding="utf-8")
 
 
-def report(lines: list[Line]) -> str:
+def _sections(found: list[Line | Table]) -> list[str]:
+    """Return the ratios in one table, and the other tables after it."""
+    ratios = [str(line) for line in found if isinstance(line, Line)]
+    tables = [text for line in found if isinstance(line, Table) for text in ("", str(line))]
+    return [*([HEADER, *ratios] if ratios else []), *tables]
+
+
+def report(found: list[Line | Table]) -> str:
     """Return the table as a Markdown page."""
     import torch
 
@@ -44,8 +52,7 @@ def report(lines: list[Line]) -> str:
             f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
             f"PyTorch {torch.__version__}, {os.cpu_count()} cores.",
             "",
-            HEADER,
-            *map(str, lines),
+            *_sections(found),
             "",
         ]
     )
