@@ -1,7 +1,6 @@
 """The Explorer: pick an image, a class, a layer and a method, and see why the model says so."""
 
 import threading
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +15,12 @@ from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import resolve_target
-from xai_widgets.widgets.base import StateError, ToolWidget, failure
+from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
+from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import FILLS, LabelMap, check_region, crop, segment
 
@@ -29,7 +29,7 @@ MAX_CROP_SIDE = 2048
 STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
 
 
-class Explorer(ToolWidget):
+class Explorer(PicturedWidget):
     """Explain a model's predictions on some images by clicking.
 
     Every trait can be read, set and linked to other widgets; setting one starts a computation in
@@ -88,11 +88,9 @@ class Explorer(ToolWidget):
     ) -> None:
         self.images = ImageSet(images)
         loaded = load(model, labels=labels)
-        self._revision = 0
         self._state_lock = threading.RLock()
         self._shown = Shown()
         self._task: Task | None = None
-        self._snapshots: dict[str, Any] = {}  # displays that wait for the browser's own picture
         self._segments: dict[str, LabelMap] = {}
         self._checked: dict[str, Any] | None = None
         if "method" not in traits:
@@ -305,42 +303,17 @@ class Explorer(ToolWidget):
 
         self._submit(kind, steps, finish)
 
-    def _on_snapshot(self, message: Message) -> None:
-        waiting = self._snapshots.pop(str(message.payload.get("token")), None)
-        png = message.payload.get("png")
-        if waiting is not None and png is not None and png.size:
-            data = b64encode(png.tobytes()).decode("ascii")
-            waiting.update({"image/png": data}, raw=True)
-
     # Display ------------------------------------------------------------------------------
 
-    def snapshot(self) -> None:
-        """Display a PNG of the present state.
+    def to_png(self) -> bytes:
+        """Draw the explanation of the present state; waits for a running job.
 
-        It is drawn in Python at once; where the widget is open in a browser, its own picture, with
-        opacity, threshold, colours and region as they are there, takes its place.
+        Raises
+        ------
+        XaiError
+            If there is no explanation.
         """
-        from IPython.display import display
-
-        token = f"snapshot {self.model_id} {len(self._snapshots)} {self._revision}"
-        data = b64encode(self.explanation.to_png()).decode("ascii")
-        handle = display(  # type: ignore[no-untyped-call]
-            {"image/png": data}, raw=True, display_id=True
-        )
-        self._snapshots[token] = handle
-        self._reply("snapshot", {"token": token}, self._revision)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Return the live view, and beside it a PNG for hosts that show no widgets."""
-        rendered = super()._repr_mimebundle_(**kwargs)
-        if rendered is None:
-            return None
-        data, metadata = rendered
-        try:
-            png = b64encode(self.explanation.to_png()).decode("ascii")
-        except XaiError:
-            return data, metadata
-        return {**data, "image/png": png}, metadata
+        return self.explanation.to_png()
 
 
 class _as_state_error:

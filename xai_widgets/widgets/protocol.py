@@ -34,6 +34,8 @@ KERNEL_KINDS = (
     "progress",
     "map",
     "ablation",
+    "attention",
+    "rows",
     "result",
     "error",
     "cancelled",

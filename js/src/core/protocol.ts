@@ -24,6 +24,8 @@ export const TO_BROWSER = [
   "progress",
   "map",
   "ablation",
+  "attention",
+  "rows",
   "result",
   "error",
   "cancelled",
@@ -45,6 +47,8 @@ export const OF_A_JOB = [
   "progress",
   "map",
   "ablation",
+  "attention",
+  "rows",
   ...FINAL,
 ] as const;
 
