@@ -49,13 +49,25 @@ Stream = Generator[Progress, None, Attribution]
 
 @dataclass(frozen=True)
 class Cost:
-    """How many images pass through the model, forwards and backwards."""
+    """How many images pass through the model, forwards and backwards.
+
+    Attributes
+    ----------
+    forwards, backwards
+        Passes of one image each.
+    per
+        Where their number depends on the model or the picture: what ``forwards`` are needed for
+        each of, "channel of the layer"; a few more may come to that.
+    """
 
     forwards: int
     backwards: int
+    per: str = ""
 
     def __str__(self) -> str:
         """Say it as the method list does."""
+        if self.per:
+            return f"{self.forwards} forward{'s' if self.forwards > 1 else ''} per {self.per}"
         if self.forwards == self.backwards:
             return f"{self.forwards} of each" if self.forwards > 1 else "1 forward, 1 backward"
         if self.forwards - self.backwards == 1 and self.backwards:
@@ -207,7 +219,7 @@ def _check(title: str, record: Mapping[str, Any], value: Any, type_: Any) -> Any
             if type_ is not str:
                 return value
             raise MethodError(f"{name} of {title} is a {type(value).__name__}: give a text.")
-        if value not in record["choices"]:
+        if value not in record["choices"] and type_ is str:  # else the method knows more texts
             raise MethodError(
                 f"{name} of {title} cannot be {value!r}.{near_matches(value, record['choices'])}"
             )

@@ -1,5 +1,8 @@
-"""What "nothing there" looks like to a model: the start of an integration path."""
+"""What "nothing there" looks like to a model: where paths start, and what pictures lack."""
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,62 +10,101 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MethodError, near_matches
 from xai_widgets.models.base import ExplainableModel, PreparedImage, sentence
-from xai_widgets.models.images import DisplayImage
+from xai_widgets.models.images import DisplayImage, ImageSet
 
-BASELINES = ("black", "white", "grey", "mean", "blur", "zeros")
+BASELINES = ("black", "white", "grey", "mean", "blur", "noise", "zeros")
+BACKGROUNDS = (*BASELINES, "images")
 BLUR_FRACTION = 0.12
 """Standard deviation of the "blur" baseline, as a fraction of the shorter side."""
+N_NOISE = 16
+"""How many pictures of noise the background "noise" holds."""
+MAX_BACKGROUND = 64
+"""Of more pictures than this a background takes so many, drawn by its seed."""
 
 Values = npt.NDArray[np.float32]
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-def baseline_values(model: ExplainableModel, image: PreparedImage, baseline: Any) -> Values:
+def baseline_values(
+    model: ExplainableModel, image: PreparedImage, baseline: Any, seed: int = 0
+) -> Values:
     """Return a baseline as model input, float32 [H, W, C].
 
     Parameters
     ----------
     baseline
-        "black", "white", "grey" (display colours taken through the preprocessing), "mean" (the
-        picture's own mean colour), "blur" (the picture blurred with a standard deviation of 12 %
-        of its shorter side), "zeros" (the zero tensor: after normalisation not black), or an array
-        of the input's shape in the model's value range.
+        "black", "white", "grey" and "#rrggbb" (display colours taken through the preprocessing),
+        "mean" (the picture's own mean colour), "blur" (the picture blurred with a standard
+        deviation of 12 % of its shorter side), "noise" (every value uniform between black and
+        white), "zeros" (the zero tensor: after normalisation not black); an array of the input's
+        shape in the model's value range; a picture (a path, a PIL image, uint8 pixels); or a data
+        set (a folder, a sequence of pictures, uint8 [N, H, W, 3]), whose mean is taken.
+    seed
+        Of "noise".
 
     Raises
     ------
     MethodError
         If the name is unknown or the array has another shape.
+    ImageError
+        If a picture cannot be opened.
     """
-    values = image.values
+    if _is_data_set(baseline):
+        pictures = ImageSet(baseline)
+        total = np.zeros(image.values.shape, dtype=np.float64)
+        for picture in pictures:
+            total += _prepared(model, image, picture)
+        return np.asarray(total / len(pictures), dtype=np.float32)
+    if _is_picture(baseline):
+        return _prepared(model, image, baseline)
     if not isinstance(baseline, str):
-        with sentence(MethodError, "The baseline is no array of numbers"):
-            array = np.asarray(baseline, dtype=np.float32)
-        if array.shape != values.shape:
+        return _array(image, baseline)
+    return _named(model, image, baseline, np.random.default_rng(seed))
+
+
+def background_values(
+    model: ExplainableModel, image: PreparedImage, background: Any, seed: int = 0
+) -> Values:
+    """Return a background: one baseline or several, as model input, float32 [B, H, W, C].
+
+    Parameters
+    ----------
+    background
+        What `baseline_values` takes. A data set stays as many baselines as it has pictures (of
+        more than 64, 64 drawn by the seed), and so does an array [B, H, W, C] in the model's value
+        range; "noise" is 16 pictures. "images" stands for the other pictures of a widget.
+    seed
+        Of "noise", and of the draw from a large data set.
+
+    Raises
+    ------
+    MethodError, ImageError
+        As `baseline_values`; and if "images" is asked for where there are no other pictures.
+    """
+    generator = np.random.default_rng(seed)
+    if _is_data_set(background):
+        pictures = ImageSet(background)
+        chosen = np.arange(len(pictures))
+        if len(pictures) > MAX_BACKGROUND:
+            chosen = np.sort(generator.choice(len(pictures), MAX_BACKGROUND, replace=False))
+        return np.stack([_prepared(model, image, pictures[int(i)]) for i in chosen])
+    if isinstance(background, str):
+        if background == "images":
             raise MethodError(
-                f"The baseline has shape {list(array.shape)}: give the model input's shape, "
-                f"{list(values.shape)}."
+                "The background 'images' stands for the other pictures of a widget: give a list "
+                "of pictures here."
             )
-        if not np.isfinite(array).all():
-            raise MethodError("The baseline holds NaN or infinite values: replace them.")
-        return array
-    if baseline == "zeros":
-        return np.zeros_like(values)
-    if baseline == "mean":
-        return np.broadcast_to(values.mean(axis=(0, 1)), values.shape).astype(np.float32)
-    if baseline == "blur":
-        from scipy.ndimage import gaussian_filter
-
-        sigma = BLUR_FRACTION * min(values.shape[:2])
-        blurred = gaussian_filter(values, (sigma, sigma, 0), mode="nearest")
-        return np.asarray(blurred, dtype=np.float32)
-    levels = {"black": 0, "white": 255, "grey": 128}
-    if baseline not in levels:
-        raise MethodError(f"There is no baseline {baseline!r}.{near_matches(baseline, BASELINES)}")
-    return colour_values(model, image, levels[baseline])
+        if background == "noise":
+            return np.stack([_named(model, image, "noise", generator) for _ in range(N_NOISE)])
+    elif not _is_picture(background) and _holds_arrays(background):
+        return np.stack([_array(image, one) for one in background])
+    return baseline_values(model, image, background, seed)[None]
 
 
-def colour_values(model: ExplainableModel, image: PreparedImage, level: int) -> Values:
-    """Return a picture of one display level 0..255, of the image's size, as model input."""
-    flat = np.full_like(image.display.pixels, level)
+def colour_values(model: ExplainableModel, image: PreparedImage, level: Any) -> Values:
+    """Return a picture of one display colour (a level 0..255 or three), as model input."""
+    flat = np.empty_like(image.display.pixels)
+    flat[:] = level
     return model.preprocess(DisplayImage(flat, "baseline"))[0]
 
 
@@ -74,3 +116,90 @@ def share_equal(model: ExplainableModel, image: PreparedImage, baseline: Values)
     span = np.abs(colour_values(model, image, 255) - colour_values(model, image, 0))
     difference = np.abs(image.values - baseline)
     return float((difference <= span / 255.0 * 1.001).all(axis=2).mean())
+
+
+def _named(
+    model: ExplainableModel, image: PreparedImage, name: str, generator: np.random.Generator
+) -> Values:
+    values = image.values
+    if name == "zeros":
+        return np.zeros_like(values)
+    if name == "mean":
+        return np.broadcast_to(values.mean(axis=(0, 1)), values.shape).astype(np.float32)
+    if name == "blur":
+        from scipy.ndimage import gaussian_filter
+
+        sigma = BLUR_FRACTION * min(values.shape[:2])
+        blurred = gaussian_filter(values, (sigma, sigma, 0), mode="nearest")
+        return np.asarray(blurred, dtype=np.float32)
+    if name == "noise":
+        black, white = colour_values(model, image, 0), colour_values(model, image, 255)
+        return black + (white - black) * generator.random(values.shape, dtype=np.float32)
+    if _COLOUR.fullmatch(name):
+        return colour_values(model, image, [int(name[i : i + 2], 16) for i in (1, 3, 5)])
+    levels = {"black": 0, "white": 255, "grey": 128}
+    if name not in levels:
+        raise MethodError(
+            f"There is no baseline {name!r}.{near_matches(name, BASELINES)} A colour is written "
+            "#rrggbb, and a file must exist."
+        )
+    return colour_values(model, image, levels[name])
+
+
+def _array(image: PreparedImage, baseline: Any) -> Values:
+    """Check a baseline that is given in the model's own value range."""
+    with sentence(MethodError, "The baseline is no array of numbers"):
+        array = np.asarray(baseline, dtype=np.float32)
+    if array.shape != image.values.shape:
+        raise MethodError(
+            f"The baseline has shape {list(array.shape)}: give the model input's shape, "
+            f"{list(image.values.shape)}."
+        )
+    if not np.isfinite(array).all():
+        raise MethodError("The baseline holds NaN or infinite values: replace them.")
+    return array
+
+
+def _prepared(model: ExplainableModel, image: PreparedImage, picture: Any) -> Values:
+    """Take a picture through the model's preprocessing."""
+    values = model.prepare(picture).values
+    if values.shape != image.values.shape:
+        raise MethodError(
+            f"The baseline becomes a model input of {list(values.shape)}, and the image one of "
+            f"{list(image.values.shape)}: give a baseline of the image's size."
+        )
+    return values
+
+
+def _is_picture(value: Any) -> bool:
+    """Tell a picture from an array in the model's value range."""
+    from PIL.Image import Image
+
+    if isinstance(value, str):
+        return value not in BACKGROUNDS and not _COLOUR.fullmatch(value) and Path(value).is_file()
+    if isinstance(value, Path | Image | DisplayImage | PreparedImage):
+        return True
+    return getattr(value, "ndim", None) in (2, 3) and _has_pixels(value)
+
+
+def _is_data_set(value: Any) -> bool:
+    """Tell several pictures from one, and from an array in the model's value range."""
+    if isinstance(value, str | Path):
+        return value not in BACKGROUNDS and Path(value).is_dir()
+    if isinstance(value, ImageSet):
+        return True
+    if isinstance(value, Sequence):
+        return len(value) > 0 and all(_is_picture(item) for item in value)
+    return getattr(value, "ndim", None) == 4 and _has_pixels(value)
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Tell several arrays in the model's value range from one."""
+    if isinstance(value, Sequence):
+        return len(value) > 0 and all(getattr(item, "ndim", None) == 3 for item in value)
+    return getattr(value, "ndim", None) == 4
+
+
+def _has_pixels(value: Any) -> bool:
+    """Tell an array or tensor of display pixels, uint8, from one of model values."""
+    return str(getattr(value, "dtype", "")).endswith("uint8")

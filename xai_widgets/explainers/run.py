@@ -3,8 +3,9 @@
 import platform
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from xai_widgets.explainers.base import Attribution, Explainer, Progress, build
 from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import RegionTarget, Target
 
@@ -173,7 +175,9 @@ def _provenance(
 ) -> dict[str, Any]:
     parameters = {
         name: value if isinstance(value, int | float | str | bool) else _summary(value)
-        for name, value in asdict(explainer).items()
+        for name, value in (
+            (entry.name, getattr(explainer, entry.name)) for entry in fields(explainer)
+        )
     }
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,10 +204,19 @@ def _provenance(
     }
 
 
-def _summary(value: Any) -> dict[str, Any]:
-    """Stand in for an array parameter: its shape and a hash."""
+def _summary(value: Any) -> Any:
+    """Stand in for a parameter that JSON does not take: shape and hash, or the names of files."""
     import hashlib
 
-    array = np.ascontiguousarray(value, dtype=np.float32)
-    digest = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
-    return {"shape": list(array.shape), "hash": digest}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str | Path) for item in value):
+        return [str(item) for item in value]
+    if isinstance(value, DisplayImage):
+        return {"name": value.name, "hash": value.key}
+    try:
+        array = np.ascontiguousarray(value, dtype=np.float32)
+    except (TypeError, ValueError):  # pictures of several sizes
+        return {"type": type(value).__name__, "length": len(value)}
+    digest = hashlib.blake2b(array.tobytes(), digest_size=16)
+    return {"shape": list(array.shape), "hash": digest.hexdigest()}
