@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from xai_widgets.errors import RegionError
 from xai_widgets.models.images import DisplayImage
+from xai_widgets.superpixels import segment
 from xai_widgets.widgets.regions import (
     ablate,
     check_region,
@@ -15,7 +16,6 @@ from xai_widgets.widgets.regions import (
     decode_runs,
     encode_runs,
     region_mask,
-    segment,
 )
 
 

@@ -15,6 +15,7 @@ from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import resolve_target
+from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, setup
@@ -22,7 +23,7 @@ from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
-from xai_widgets.widgets.regions import FILLS, LabelMap, check_region, crop, segment
+from xai_widgets.widgets.regions import FILLS, check_region, crop
 
 THUMBNAIL_SIDE = 96
 MAX_CROP_SIDE = 2048

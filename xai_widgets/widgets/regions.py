@@ -12,13 +12,11 @@ from PIL import Image
 
 from xai_widgets.errors import RegionError
 from xai_widgets.models.images import DisplayImage, Pixels
+from xai_widgets.superpixels import LabelMap
 
 Mask = npt.NDArray[np.bool_]
-LabelMap = npt.NDArray[np.uint16]
 
 FILLS = ("blur", "mean", "black")
-N_SUPERPIXELS = 80
-SEGMENTED_SIDE = 384
 BLUR_FRACTION = 0.12
 
 
@@ -169,21 +167,6 @@ def encode_runs(mask: Mask) -> list[int]:
     edges = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
     return [0, *runs] if flat.size and flat[0] else runs
-
-
-def segment(image: DisplayImage) -> LabelMap:
-    """Cut a picture into some eighty superpixels.
-
-    Returns
-    -------
-    uint16 [h, w]
-        Labels from 0, on a grid of the picture's aspect of at most 384 pixels a side.
-    """
-    from skimage.segmentation import slic
-
-    small = image.resized(SEGMENTED_SIDE)
-    labels = slic(small, n_segments=N_SUPERPIXELS, compactness=12, sigma=1, start_label=0)
-    return np.asarray(labels, dtype=np.uint16)
 
 
 def ablate(image: DisplayImage, mask: Mask, fill: str) -> DisplayImage:
