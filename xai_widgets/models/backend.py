@@ -63,6 +63,10 @@ class Backend(ABC):
         """Return magnitudes."""
 
     @abstractmethod
+    def matmul(self, first: Array, second: Array) -> Array:
+        """Multiply matrices [..., A, B] and [..., B, C] to [..., A, C]."""
+
+    @abstractmethod
     def resize(self, array: Array, size: tuple[int, int]) -> Array:
         """Resize [N, H, W, C] bilinearly to ``size`` (half-pixel centres, edges repeated)."""
 

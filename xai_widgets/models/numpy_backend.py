@@ -66,6 +66,10 @@ class NumpyBackend(Backend):
         """Return magnitudes."""
         return np.abs(self.asarray(array))
 
+    def matmul(self, first: Any, second: Any) -> Floats:
+        """Multiply matrices."""
+        return np.matmul(self.asarray(first), self.asarray(second))
+
     def resize(self, array: Any, size: tuple[int, int]) -> Floats:
         """Resize [N, H, W, C] bilinearly."""
         values = self.asarray(array)

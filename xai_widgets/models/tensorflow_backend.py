@@ -85,6 +85,11 @@ class TensorFlowBackend(Backend):
         with tf.device(self.device):
             return tf.abs(self.asarray(array))
 
+    def matmul(self, first: Any, second: Any) -> Any:
+        """Multiply matrices."""
+        with tf.device(self.device):
+            return tf.matmul(self.asarray(first), self.asarray(second))
+
     def resize(self, array: Any, size: tuple[int, int]) -> Any:
         """Resize [N, H, W, C] bilinearly."""
         with tf.device(self.device):

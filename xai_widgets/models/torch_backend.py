@@ -72,6 +72,10 @@ class TorchBackend(Backend):
         """Return magnitudes."""
         return self.asarray(array).abs()
 
+    def matmul(self, first: Any, second: Any) -> torch.Tensor:
+        """Multiply matrices."""
+        return self.asarray(first) @ self.asarray(second)
+
     def resize(self, array: Any, size: tuple[int, int]) -> torch.Tensor:
         """Resize [N, H, W, C] bilinearly."""
         images = self.asarray(array).permute(0, 3, 1, 2)
