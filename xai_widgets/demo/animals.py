@@ -170,20 +170,62 @@ def draw(
     x, y = grid(SIZE)
     if body.random() < 0.5:
         x = np.ascontiguousarray(SIZE - x)
-    footing = max(p.end[1] for p in parts if p.layer == "hoof")
-    picture = landscape(scene, SIZE, footing)
+    picture = landscape(scene, SIZE, _footing(parts))
+    picture = shadow(picture, x, y, parts)
+    contrast = scene.uniform(0.1, 0.3)
+    picture, mask = stand(body, fur, picture, x, y, parts, scale, kind, contrast)
+    return to_uint8(lit(scene, picture)), mask
 
+
+def _footing(parts: list[Part]) -> float:
+    """Return the height (px from the top) of the ground an animal stands on."""
+    return max(p.end[1] for p in parts if p.layer == "hoof")
+
+
+def shadow(picture: Picture, x: Field, y: Field, parts: list[Part]) -> Picture:
+    """Return the picture with a pool of shadow beneath an animal."""
     hooves = [p.end[0] for p in parts if p.layer == "hoof"]
     middle, half = np.mean(hooves), max(float(np.ptp(hooves)) * 0.7, 12.0)
-    pool = np.hypot((x - middle) / half, (y - footing) / (0.16 * half)) - 1
-    picture = paint(picture, picture * np.float32(0.5), step(-pool, 0.9) * np.float32(0.8))
+    pool = np.hypot((x - middle) / half, (y - _footing(parts)) / (0.16 * half)) - 1
+    return paint(picture, picture * np.float32(0.5), step(-pool, 0.9) * np.float32(0.8))
 
+
+def stand(
+    body: np.random.Generator,
+    fur: np.random.Generator,
+    picture: Picture,
+    x: Field,
+    y: Field,
+    parts: list[Part],
+    scale: float,
+    kind: str,
+    contrast: float,
+) -> tuple[Picture, NDArray[np.bool_]]:
+    """Return the picture with an animal in it, and the animal's mask.
+
+    Parameters
+    ----------
+    body, fur : numpy.random.Generator
+        Streams for details of the body, and for the coat.
+    picture : ndarray, shape [size, size, 3]
+        What is behind the animal.
+    x, y : ndarray, shape [size, size]
+        Coordinates (px) that the parts are in; x runs to the left for an animal that looks there.
+    parts : list of Part
+        The body.
+    scale : float
+        Size relative to `skeleton`'s; the coat grows with it.
+    kind : str
+        Coat, a key of `textures.COATS`.
+    contrast : float
+        How much darker the body is below than above.
+    """
     near, along = _body(x, y, parts, "near")
     far, far_along = _body(x, y, parts, "far")
     along = np.where(near < 0, along, far_along)
     tail, ears, hoof = (_body(x, y, parts, layer)[0] for layer in ("tail", "ear", "hoof"))
     skin = coat(fur, kind, *_axes(fur, kind, x, y, along), scale)
-    shade = _shading(near, y, float(y[near < 0].min()), footing, scene.uniform(0.1, 0.3))
+    shade = _shading(near, y, float(y[near < 0].min()), _footing(parts), contrast)
     # One pattern for body and far legs: the far ones are the same coat in shadow.
     picture = paint(picture, skin * np.float32(0.55), inside(far, 1.3))
     dark = colours(fur)[1]
@@ -191,9 +233,8 @@ def draw(
     picture = paint(picture, skin * np.float32(0.8), inside(ears, 1.3))
     picture = paint(picture, skin * shade[..., None], inside(near, 1.3))
     picture = _details(body, picture, x, y, parts, dark, scale)
-    picture = _lit(scene, picture)
     silhouette = np.minimum(np.minimum(near, far), np.minimum(tail, ears))
-    return to_uint8(picture), np.minimum(silhouette, hoof) < 0
+    return picture, np.minimum(silhouette, hoof) < 0
 
 
 def _axes(
@@ -242,7 +283,7 @@ def _details(
     return paint(picture, np.full(3, 0.05, np.float32), inside(ball - 0.8 * scale - 0.3, 1.2))
 
 
-def _lit(rng: np.random.Generator, picture: Picture) -> Picture:
+def lit(rng: np.random.Generator, picture: Picture) -> Picture:
     """Return the picture in warm or cool, bright or dull light, with a little sensor noise."""
     light = rng.uniform(0.82, 1.1) * np.array([1, 1, 1]) + rng.normal(0, 0.025, 3)
     side = 1 + 0.08 * noise(rng, SIZE, 90)

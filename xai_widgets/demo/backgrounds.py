@@ -162,3 +162,30 @@ def landscape(rng: np.random.Generator, size: int, footing: float) -> Picture:
     if rng.random() < 0.2:
         picture = blur(picture, rng.uniform(0.6, 1.6))
     return picture
+
+
+def open_country(rng: np.random.Generator, size: int, horizon: float) -> Picture:
+    """Return a landscape with nothing standing in it [size, size, 3].
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    size : int
+        Side in px.
+    horizon : float
+        Height (px from the top) at which the ground begins.
+    """
+    # No leaves on the ground, where nobody could tell a tree from it.
+    kinds = [kind for kind in GROUNDS if kind != "leaves"]
+    ground = GROUNDS[kinds[rng.integers(len(kinds))]](rng, size)
+    picture = sky(rng, size)
+    _, y = grid(size)
+    for rise in np.sort(rng.uniform(2, 20, rng.integers(0, 3)))[::-1]:
+        ridge = y - horizon + rise + 5 * noise(rng, size, rng.uniform(30, 60), 3)
+        hill = _tint(rng, _LEAVES + _STONE) * np.float32(0.6) + np.float32(0.28)
+        picture = paint(picture, hill.astype(np.float32), step(ridge, 1.5))
+    edge = y - horizon + 1.5 * noise(rng, size, 24, 3)
+    # The ground darkens a little towards the viewer, which gives the plain some depth.
+    near = np.clip((y - horizon) / (size - horizon), 0, 1)[..., None]
+    return paint(picture, ground * (1.06 - 0.14 * near), step(edge, 2.0))
