@@ -1,8 +1,8 @@
 """Whether maps lie where the answer lies: on generated pictures whose deciding parts are known.
 
-The density of a map is the share of its magnitude inside a mask, divided by the mask's share of the
-picture: 1 is chance. Two controls say how much of it is the picture's doing and not the model's: the
-same method on the same network with random weights, and a Sobel edge map.
+The density of a map is the share of its magnitude inside a mask, divided by the mask's share of
+the picture: 1 is chance. Two controls say how much of it is the picture's doing and not the
+model's: the same method on the same network with random weights, and a Sobel edge map.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def run() -> list[Line | Table]:
     rows: list[Sequence[object]] = []
     lines: list[Line | Table] = []
     for case in cases:
-        sobel = _median([density(sobel_map(i), m) for i, m in zip(case.images, case.masks)])
+        pairs = zip(case.images, case.masks, strict=True)
+        sobel = _median([density(sobel_map(image), mask) for image, mask in pairs])
         for method in METHODS:
             if not _applies(case.model, method):
                 continue
