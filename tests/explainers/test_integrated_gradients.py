@@ -16,7 +16,7 @@ from tests.explainers.helpers import TORCH, chunked, linear_model, quick, relati
 from tests.models.nets import SIDE, Wrapped, convolutional, picture
 from xai_widgets.errors import MethodError
 from xai_widgets.explainers.baselines import BASELINES, baseline_values
-from xai_widgets.explainers.integrated_gradients import chunks, nested_points
+from xai_widgets.explainers.quadrature import chunks, nested_points
 from xai_widgets.models.base import ExplainableModel, PreparedImage
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget

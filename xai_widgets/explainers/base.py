@@ -47,6 +47,24 @@ Stream = Generator[Progress, None, Attribution]
 """Yields `Progress` after each chunk, returns an `Attribution`; closing it cancels the work."""
 
 
+def completeness(values: Values, score: float, score_baseline: float) -> dict[str, Any]:
+    """Return how far an attribution's sum is from f(x) - f(baseline), for the diagnostics.
+
+    Returns
+    -------
+    dict
+        "convergence_delta" = sum of the values - (score - score_baseline),
+        "convergence_delta_relative" to that difference (None where it is zero), "score_baseline".
+    """
+    difference = score - score_baseline
+    delta = float(values.sum(dtype=np.float64)) - difference
+    return {
+        "convergence_delta": delta,
+        "convergence_delta_relative": delta / difference if difference else None,
+        "score_baseline": score_baseline,
+    }
+
+
 @dataclass(frozen=True)
 class Cost:
     """How many images pass through the model, forwards and backwards.

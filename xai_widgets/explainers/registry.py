@@ -6,10 +6,19 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from xai_widgets.errors import MethodError, near_matches
+from xai_widgets.explainers.attention import AttentionRelevance, AttentionRollout
 from xai_widgets.explainers.base import Explainer, parameter_records
-from xai_widgets.explainers.cam import GradCAM
-from xai_widgets.explainers.gradient import Gradient, InputXGradient, SmoothGrad
+from xai_widgets.explainers.cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
+from xai_widgets.explainers.deep_shap import DeepSHAP
+from xai_widgets.explainers.eigen_cam import EigenCAM
+from xai_widgets.explainers.gradient import Gradient, InputXGradient
+from xai_widgets.explainers.gradient_shap import GradientSHAP
 from xai_widgets.explainers.integrated_gradients import IntegratedGradients
+from xai_widgets.explainers.occlusion import Occlusion
+from xai_widgets.explainers.rise import RISE
+from xai_widgets.explainers.score_cam import ScoreCAM
+from xai_widgets.explainers.shapley import ShapleySampling
+from xai_widgets.explainers.smoothing import SmoothGrad, SmoothGradSquared, VarGrad
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
 
@@ -20,6 +29,21 @@ BUILT_IN: tuple[type[Explainer], ...] = (
     SmoothGrad,
     Gradient,
     InputXGradient,
+    SmoothGradSquared,
+    VarGrad,
+    GradCAMPlusPlus,
+    HiResCAM,
+    XGradCAM,
+    LayerCAM,
+    ScoreCAM,
+    EigenCAM,
+    GradientSHAP,
+    DeepSHAP,
+    ShapleySampling,
+    Occlusion,
+    RISE,
+    AttentionRollout,
+    AttentionRelevance,
 )
 
 
