@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         LayerTarget,
         RegionTarget,
     )
+    from xai_widgets.widgets.attention_view import AttentionView
     from xai_widgets.widgets.explorer import Explorer, explore
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
 _HOMES = {
+    "AttentionView": "xai_widgets.widgets.attention_view",
     "ClassTarget": "xai_widgets.models.targets",
     "FunctionTarget": "xai_widgets.models.targets",
     "LayerTarget": "xai_widgets.models.targets",
@@ -49,6 +51,7 @@ _MODULES = ("demo", "errors")
 
 __version__ = "0.1.0"
 __all__ = [
+    "AttentionView",
     "ClassTarget",
     "ExplainableModel",
     "Explanation",

@@ -1,6 +1,8 @@
 // The development page: a widget over a fake kernel. ?theme=dark&width=1120&scene=region, or &scene=check-lost
+import createAttention from "../src/widgets/attention/index";
 import create from "../src/widgets/explorer/index";
 import createReadiness from "../src/widgets/readiness/index";
+import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
 import { type KernelOptions, MockKernel } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
@@ -30,15 +32,24 @@ const model = new MockModel(
 );
 if (scene === "cam") model.state.method = "grad_cam";
 const checked = scene.startsWith("check-") ? scene.slice("check-".length) : null;
-const kernel = scene === "connecting" || checked ? null : new MockKernel(model, options[scene]);
+const attention = scene.startsWith("attention") ? scene : null;
+const ATTENTION: Record<string, AttentionOptions> = {
+  attention: { heads: 4 },
+  "attention-large": { layers: 12, heads: 12, side: 14, prefix: 5 },
+  "attention-none": { error: "SmallNet has no attention that can be seen: choose a vision transformer." },
+  "attention-busy": { manual: true },
+};
+if (attention) model.state = { layer: attention === "attention" ? 3 : null, head: "mean", query: [5, 6] };
+const kernel = scene === "connecting" || checked || attention ? null : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
 host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = checked ? "out/readiness.css" : "out/explorer.css";
+styles.href = `out/${checked ? "readiness" : attention ? "attention" : "explorer"}.css`;
 document.head.append(styles);
-const widget = checked ? createReadiness() : create();
+const widget = checked ? createReadiness() : attention ? createAttention() : create();
+if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;
 const signal = new AbortController().signal;

@@ -13,6 +13,7 @@ await esbuild.build({
     { in: join(dev, "main.ts"), out: "main" },
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
     { in: resolve(dev, "../src/widgets/readiness/readiness.css"), out: "readiness" },
+    { in: resolve(dev, "../src/widgets/attention/attention.css"), out: "attention" },
   ],
   outdir: out,
   bundle: true,
@@ -30,6 +31,8 @@ if (!shots.length) {
     for (const theme of ["light", "dark"]) shots.push(["check-lost", theme, width]);
   for (const scene of ["healthy", "onnx", "broken", "many", "busy", "error"])
     shots.push([`check-${scene}`, "light", 1120]);
+  for (const width of [480, 800, 1120, 1400]) shots.push(["attention", "light", width]);
+  shots.push(["attention-large", "dark", 1120], ["attention-none", "light", 1120]);
   shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }
 const browser = await chromium.launch({

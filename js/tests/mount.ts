@@ -5,6 +5,9 @@ import "../src/widgets/explorer/explorer.css";
 import create from "../src/widgets/explorer/index";
 import "../src/widgets/readiness/readiness.css";
 import createReadiness from "../src/widgets/readiness/index";
+import "../src/widgets/attention/attention.css";
+import createAttention from "../src/widgets/attention/index";
+import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
@@ -48,6 +51,17 @@ export function mountReadiness(
   const checker = new MockChecker(model, REPORTS[name](), options.manual);
   if (options.silent) model.onSend = () => {};
   return { model, checker, ...show(createReadiness(), model, options.width) };
+}
+
+/** The attention view over made-up heads. */
+export function mountAttention(
+  options: AttentionOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): View & { model: MockModel; kernel: MockAttention } {
+  const model = new MockModel();
+  model.state = { layer: null, head: "mean", query: null, ...options.traits };
+  const kernel = new MockAttention(model, options);
+  if (options.silent) model.onSend = () => {};
+  return { model, kernel, ...show(createAttention(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120): View {

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xai_widgets.explanation import MAGNITUDE_COLOURS
 from xai_widgets.models.base import PreparedImage
-from xai_widgets.plotting import _caption, fade
+from xai_widgets.plotting import _caption
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.attention_record import ShownLayer
 
+COLOURS = "inferno"
+OPACITY = 0.7
 HEADS_A_ROW = 4
 
 
@@ -48,9 +49,12 @@ def draw_attention(
     pane = max(2, HEADS_A_ROW // 2)
 
     def draw(ax: Any, values: Any, title: str, drawn: bool = True) -> None:
-        ax.imshow(image.display.pixels)
         if drawn:
+            # Grey below the colours, so that every colour is the attention's.
+            ax.imshow(image.display.pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255)
             _overlay(ax, image, layer, values)
+        else:
+            ax.imshow(image.display.pixels)
         _caption(ax, title)
 
     picture = figure.add_subplot(grid[:, :pane])
@@ -91,10 +95,10 @@ def _overlay(ax: Any, image: PreparedImage, layer: "ShownLayer", values: Any) ->
     heat = values.reshape(layer.grid.rows, layer.grid.columns)
     ax.imshow(
         heat,
-        cmap=MAGNITUDE_COLOURS,
+        cmap=COLOURS,
         vmin=0,
         vmax=limit,
-        alpha=fade(heat, limit, 0.85),
+        alpha=OPACITY,
         extent=(left, left + placement.width, top + placement.height, top),
         interpolation="nearest",
     )

@@ -1,4 +1,5 @@
 // Message kinds, their payloads and the envelope. Twin of xai_widgets/widgets/protocol.py; a test compares the lists.
+import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
 import type { Report } from "./report";
 
@@ -238,6 +239,16 @@ export interface Crop extends Rectangle {
   error?: string | null;
 }
 
+/** The attention layers whose rows follow. */
+export interface AttentionMessage {
+  layers: AttentionLayer[];
+  predicted: string | null;
+  /** Patches a side that stand together as one. */
+  merged: number;
+  /** Attention operations that are left out. */
+  hidden: number;
+}
+
 /** The readiness check's answer: a report, or why there is none. */
 export interface ReportMessage {
   report: Report | null;
@@ -253,6 +264,8 @@ export interface Payloads {
   progress: Progress;
   map: MapMessage;
   ablation: Ablation | Record<string, never>;
+  attention: AttentionMessage;
+  rows: { layer: number; start: number; array: NDArray };
   result: Result;
   error: Failure;
   cancelled: { message: string };
