@@ -8,12 +8,17 @@ from typing import Any
 from xai_widgets.errors import MethodError, near_matches
 from xai_widgets.explainers.attention import AttentionRelevance, AttentionRollout
 from xai_widgets.explainers.base import Explainer, parameter_records
+from xai_widgets.explainers.blur_ig import BlurIG
 from xai_widgets.explainers.cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from xai_widgets.explainers.deep_shap import DeepSHAP
 from xai_widgets.explainers.eigen_cam import EigenCAM
+from xai_widgets.explainers.expected_gradients import ExpectedGradients
 from xai_widgets.explainers.gradient import Gradient, InputXGradient
 from xai_widgets.explainers.gradient_shap import GradientSHAP
+from xai_widgets.explainers.guided import Deconvolution, GuidedBackprop, GuidedGradCAM
+from xai_widgets.explainers.guided_ig import GuidedIG
 from xai_widgets.explainers.integrated_gradients import IntegratedGradients
+from xai_widgets.explainers.noise_grad import FusionGrad, NoiseGrad
 from xai_widgets.explainers.occlusion import Occlusion
 from xai_widgets.explainers.rise import RISE
 from xai_widgets.explainers.score_cam import ScoreCAM
@@ -31,6 +36,12 @@ BUILT_IN: tuple[type[Explainer], ...] = (
     InputXGradient,
     SmoothGradSquared,
     VarGrad,
+    GuidedBackprop,
+    Deconvolution,
+    GuidedGradCAM,
+    ExpectedGradients,
+    BlurIG,
+    GuidedIG,
     GradCAMPlusPlus,
     HiResCAM,
     XGradCAM,
@@ -40,6 +51,8 @@ BUILT_IN: tuple[type[Explainer], ...] = (
     GradientSHAP,
     DeepSHAP,
     ShapleySampling,
+    NoiseGrad,
+    FusionGrad,
     Occlusion,
     RISE,
     AttentionRollout,
