@@ -12,6 +12,7 @@ from xai_widgets.errors import DependencyError, MethodError
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import PreparedImage
 from xai_widgets.models.optional import need
+from xai_widgets.superpixels import input_superpixels
 
 Values = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -202,11 +203,7 @@ class SuperpixelAverage(Step):
 
     def __call__(self, values: Values, image: PreparedImage) -> Values:
         """Return the averaged map; its sum stays the same."""
-        from skimage.segmentation import slic
-
-        picture = picture_on_grid(image, values.shape)
-        labels = slic(picture, n_segments=int(self.n_segments), compactness=12, start_label=0)
-        labels = labels.ravel()
+        labels = input_superpixels(image, int(self.n_segments)).ravel()
         sums = np.bincount(labels, weights=values.ravel().astype(np.float64))
         counts = np.maximum(np.bincount(labels), 1)
         return np.asarray((sums / counts)[labels].reshape(values.shape), dtype=np.float32)
