@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 SIDE = 32
+FAULTS = {"input_gradients", "feature_maps", "layer_gradients"}
+"""What a sound model does not lack, whatever its architecture."""
 
 
 def picture(height: int = SIDE, width: int = SIDE, seed: int = 0) -> npt.NDArray[np.uint8]:

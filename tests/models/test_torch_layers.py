@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.models.nets import (
+    FAULTS,
     ChannelsLast,
     Contained,
     Deep,
@@ -108,17 +109,7 @@ def test_the_main_layers_are_the_ends_of_the_stages_and_the_last_is_recommended(
     model = loaded(make, side)
     assert {layer.name: layer.shape for layer in model.layers if layer.main} == main
     assert model.recommended_layer == list(main)[-1]
-    assert model.capabilities.lacks == {}
-
-
-@pytest.mark.parametrize("make", [vit, swin])
-def test_models_that_end_in_tokens_recommend_no_layer_and_say_so(
-    make: Callable[[], nn.Module],
-) -> None:
-    model = loaded(make, 32)
-    assert model.recommended_layer is None
-    assert "ends in tokens" in (model.capabilities.reason(("feature_maps",)) or "")
-    assert model.capabilities.reason(("input_gradients",)) is None
+    assert not FAULTS & set(model.capabilities.lacks)
 
 
 def test_windows_in_place_of_the_batch_are_no_layers() -> None:

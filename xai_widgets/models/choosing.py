@@ -12,6 +12,7 @@ from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
 
 TRIED_SIZES = (224, 256, 299, 384, 128, 64, 32, 28)
+TASKS = ("classification", "segmentation", "regression")
 NO_PREPROCESSING = (
     "No preprocessing was given: pixels are divided by 255 and not normalised. "
     "Pass preprocessing= if the model was trained otherwise."
@@ -116,8 +117,43 @@ def choose_labels(
     return tuple(f"class {i}" for i in range(n_outputs))
 
 
+def choose_task(given: str | None, shape: Sequence[int], name: str) -> str:
+    """Return what a model is for: what the user says, else what the shape of its output says.
+
+    Parameters
+    ----------
+    given
+        What the user says, or None.
+    shape
+        Of the outputs, [N, K] or dense [N, H, W, K]; a single score per image is a regression.
+    name
+        The model's name.
+
+    Raises
+    ------
+    ModelError
+        If there is no such task, or the output does not fit it.
+    """
+    dense = len(shape) == 4
+    if given is None:
+        return "segmentation" if dense else "regression" if shape[-1] == 1 else "classification"
+    if given not in TASKS:
+        raise ModelError(f"There is no task {given!r}: give one of {', '.join(TASKS)}.")
+    if dense and given == "classification":
+        raise ModelError(
+            f"{name} gives scores per pixel: its task is 'segmentation', or 'regression'."
+        )
+    if not dense and given == "segmentation":
+        raise ModelError(
+            f"{name} gives one score per picture and class: its task is 'classification', or "
+            "'regression'."
+        )
+    return given
+
+
 def are_probabilities(scores: Any) -> bool:
-    """Tell whether scores [N, K] (NumPy) are probabilities of K classes."""
+    """Tell whether outputs [N, K] or [N, H, W, K] (NumPy) are probabilities of K classes."""
+    scores = scores.reshape(-1, scores.shape[-1])
     return bool(
         scores.shape[1] > 1
         and (scores >= 0).all()

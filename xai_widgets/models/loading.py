@@ -63,6 +63,7 @@ def load(
     trust: bool = False,
     architecture: Callable[[], Any] | None = None,
     output: str | int | None = None,
+    task: str | None = None,
 ) -> ExplainableModel:
     """Make anything that predicts explainable.
 
@@ -72,11 +73,11 @@ def load(
     Parameters
     ----------
     source
-        A ``torch.nn.Module`` on images [N, C, H, W] that returns scores [N, K], or a tuple, dict or
-        ModelOutput that contains them; TorchScript; a ``torch.export`` program; a Keras model on
-        images [N, H, W, C]; a loaded SavedModel; an onnxruntime session; a TensorFlow GraphDef; the
-        path of a file or folder with any of these, recognised by its content; or an
-        `ExplainableModel`, which is returned as it is.
+        A ``torch.nn.Module`` on images [N, C, H, W] that returns scores [N, K], or dense ones
+        [N, K, h, w], or a tuple, dict or ModelOutput that contains them; TorchScript; a
+        ``torch.export`` program; a Keras model on images [N, H, W, C]; a loaded SavedModel; an
+        onnxruntime session; a TensorFlow GraphDef; the path of a file or folder with any of these,
+        recognised by its content; or an `ExplainableModel`, which is returned as it is.
     labels
         Names of the K outputs; else what the model carries.
     preprocessing
@@ -93,8 +94,11 @@ def load(
     architecture
         For a file that holds weights alone: a function that returns the module they belong to.
     output
-        For a Keras model: name or position of the output to explain where there are several, or
-        "logits" for what its last softmax is applied to.
+        For a Keras or PyTorch model: name or position of the output to explain where there are
+        several; for Keras also "logits" for what its last softmax is applied to.
+    task
+        "classification", "segmentation" or "regression"; else dense outputs are a segmentation, a
+        single score per image is a regression, several are a classification.
 
     Returns
     -------
@@ -113,7 +117,8 @@ def load(
         If preprocessing has an unknown form or field.
     """
     if isinstance(source, ExplainableModel):
-        if all(given is None for given in (labels, preprocessing, input_size, device, output)):
+        given = (labels, preprocessing, input_size, device, output, task)
+        if all(option is None for option in given):
             return source
         if preprocessing is None and input_size is None:
             preprocessing = source.preprocess
@@ -128,6 +133,7 @@ def load(
         "input_size": (input_size, input_size) if isinstance(input_size, int) else input_size,
         "device": device,
         "output": output,
+        "task": task,
     }
     with _registry.lock:
         if not isinstance(source, str | os.PathLike):

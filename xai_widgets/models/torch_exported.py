@@ -27,7 +27,7 @@ class ExportedModel(TorchModel):
     ----------
     program
         The program.
-    labels, preprocess, input_size, device, lock, carried
+    labels, preprocess, input_size, device, lock, carried, output, task
         As in `TorchModel`.
     """
 
@@ -40,6 +40,8 @@ class ExportedModel(TorchModel):
         device: str | None = None,
         lock: Lock | None = None,
         carried: Carried | None = None,
+        output: str | int | None = None,
+        task: str | None = None,
     ) -> None:
         self._program = program
         (batch_size, limit), size = _input_sides(program)
@@ -64,6 +66,8 @@ class ExportedModel(TorchModel):
             lock,
             carried=(carried or Carried()).over(Carried(size=size, notes=notes)),
             batches=split,
+            output=output,
+            task=task,
         )
         self.name = _class_name(program) or "ExportedProgram"
         self.format = "torch-export"

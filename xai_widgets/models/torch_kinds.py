@@ -8,7 +8,6 @@ from torch import nn
 
 from xai_widgets.errors import ModelError
 from xai_widgets.models.base import sentence
-from xai_widgets.models.torch_layers import first_tensor
 
 CONVERTERS = ("onnx2torch", "onnx2pytorch", "onnx_pytorch")
 
@@ -112,34 +111,3 @@ def in_batches_of(size: int, batch: torch.Tensor) -> list[torch.Tensor]:
     if missing:
         batch = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
     return list(torch.split(batch, size))
-
-
-def scores_of(output: Any, name: str, n_images: int) -> torch.Tensor:
-    """Find the scores [N, K] in what a model returns, as float32.
-
-    Raises
-    ------
-    ModelError
-        If there are none.
-    """
-    logits = getattr(output, "logits", None)
-    if logits is None and isinstance(output, dict):
-        logits = output.get("logits")
-    scores = logits if isinstance(logits, torch.Tensor) else first_tensor(output)
-    if scores is None:
-        raise ModelError(
-            f"{name} returned a {type(output).__name__} without a tensor: its forward pass must "
-            "return scores [N, K]."
-        )
-    if scores.ndim != 2 or scores.shape[0] != n_images:
-        raise ModelError(
-            f"{name} returned shape {list(scores.shape)} for {n_images} image"
-            f"{'s' if n_images > 1 else ''}: expected scores [{n_images}, K]. Wrap the model so "
-            "that it keeps the batch axis and returns one score per class."
-        )
-    if not scores.is_floating_point():
-        raise ModelError(
-            f"{name} returned {str(scores.dtype).removeprefix('torch.')} values: expected scores, "
-            "not class numbers. Return the logits."
-        )
-    return scores.float()

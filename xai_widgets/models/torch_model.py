@@ -19,21 +19,27 @@ from xai_widgets.models.base import (
     sentence,
 )
 from xai_widgets.models.carried import Carried, carried_by
-from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
+from xai_widgets.models.choosing import (
+    are_probabilities,
+    choose_input,
+    choose_labels,
+    choose_task,
+)
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend
-from xai_widgets.models.torch_forward import TorchForwardPass, differentiate
+from xai_widgets.models.torch_capabilities import probe_layers
+from xai_widgets.models.torch_forward import TorchForwardPass
 from xai_widgets.models.torch_kinds import (
     frozen_program,
-    no_layers,
     on_device,
     possible_channels,
     precision_note,
-    scores_of,
     torch_format,
 )
 from xai_widgets.models.torch_layers import read_architecture
+from xai_widgets.models.torch_outputs import TorchOutput
+from xai_widgets.models.torch_recording import Recorder, differentiate, place
 from xai_widgets.models.torch_state import (
     autograd,
     evaluating,
@@ -41,7 +47,6 @@ from xai_widgets.models.torch_state import (
     times_written,
     training_layers,
 )
-from xai_widgets.models.verdicts import find_lacks
 
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
@@ -50,7 +55,7 @@ RETAINED_BYTES = 2 * 1024**3
 
 
 class TorchModel(ExplainableModel):
-    """An ``nn.Module`` that maps [N, C, H, W] to scores [N, K].
+    """An ``nn.Module`` that maps [N, C, H, W] to scores [N, K], or dense ones [N, K, h, w].
 
     The module is used where it is, in eval mode for the duration of a call. Images are handed
     over as [N, H, W, C] and viewed as [N, C, H, W], which is PyTorch's channels_last memory
@@ -74,6 +79,10 @@ class TorchModel(ExplainableModel):
     batches
         Splits images into batches of a size that the module takes, the last one filled up where
         need be; None if it takes any.
+    output
+        Name or position of the output to explain; else the one called "logits", else the first.
+    task
+        "classification", "segmentation" or "regression"; else what the output's shape says.
 
     Raises
     ------
@@ -94,6 +103,8 @@ class TorchModel(ExplainableModel):
         lock: Lock | None = None,
         carried: Carried | None = None,
         batches: Callable[[torch.Tensor], Sequence[torch.Tensor]] | None = None,
+        output: str | int | None = None,
+        task: str | None = None,
     ) -> None:
         self._source = module
         self._module, own_device = on_device(module, device)
@@ -101,6 +112,7 @@ class TorchModel(ExplainableModel):
         self._batches = batches
         self.name = str(getattr(module, "original_name", type(module).__name__))
         self.format = torch_format(module)
+        self._output = TorchOutput(self.name, output)
         self.lock = lock or threading.RLock()
         self.backend = TorchBackend(own_device)
         self._retained: tuple[tuple[str, str], TorchForwardPass] | None = None
@@ -122,11 +134,19 @@ class TorchModel(ExplainableModel):
             probe = self.backend.asarray(values)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             self._find_side_effects(probe)
-            self._architecture = read_architecture(self._module, self._predict, probe)
-            scores = self._run(probe, False)
-        self.layers = self._architecture.layers
-        self.labels = choose_labels(labels, own.labels, int(scores.shape[1]), notes)
-        self.outputs_probabilities = are_probabilities(self.backend.to_numpy(scores))
+            architecture = read_architecture(self._module, self._predict, probe)
+            self._recorder = Recorder(self.name, self._run, self._parts, architecture)
+            outputs = self._run(probe, False)
+        self.layers = architecture.layers
+        self.labels = choose_labels(labels, own.labels, int(outputs.shape[-1]), notes)
+        self.task = choose_task(task, tuple(outputs.shape), self.name)
+        self.outputs_probabilities = are_probabilities(self.backend.to_numpy(outputs))
+        if output is None and len(self._output.names) > 1:
+            notes.append(
+                f"The model has {len(self._output.names)} outputs "
+                f"({', '.join(self._output.names)}): {self._output.chosen!r} is explained. "
+                "Pass output= to choose another."
+            )
         if self.outputs_probabilities and self.is_classifier:
             notes.append(
                 "The model returns probabilities, not logits: gradients of a saturated softmax "
@@ -162,29 +182,20 @@ class TorchModel(ExplainableModel):
                 self._moving_buffers.append(buffer)
 
     def _probe_capabilities(self, probe: torch.Tensor) -> Capabilities:
-        places: dict[str, str | None] = {"input_gradients": None}
-        lacks: dict[str, str] = {}
-        if self.recommended_layer is not None:
-            places["layer_gradients"] = self.recommended_layer
-        elif any(layer.spatial for layer in self.layers):
-            lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
-            places["layer_gradients"] = self.layers[-1].name
-        else:
-            lacks["feature_maps"] = no_layers(self._module, self.name)
-        found = find_lacks(
+        self.layers, lacks = probe_layers(
             self.name,
+            self._module,
+            self.layers,
             lambda values: self._pass(values, whole=True),
-            self.backend.to_numpy,
             self.backend.to_numpy(probe),
-            places,
             self.outputs_probabilities,
         )
-        return Capabilities({**lacks, **found})
+        return Capabilities(lacks)
 
     # The contract -------------------------------------------------------------------------
 
     def _run(self, images: torch.Tensor, gradients: bool) -> torch.Tensor:
-        """Return float32 scores [N, K] of [N, H, W, C]; records a graph if ``gradients``."""
+        """Return float32 outputs of [N, H, W, C]; records a graph if ``gradients``."""
         rows, columns = images.shape[1:3]
         failure = (
             f"{self.name} cannot process an image of {rows} x {columns} pixels "
@@ -195,17 +206,37 @@ class TorchModel(ExplainableModel):
             batch = images.permute(0, 3, 1, 2).to(self._dtype)
             batch = batch.clone() if self._writes_input else batch
             if self._batches is None:
-                return scores_of(self._module(batch), self.name, len(images))
-            scores = [
-                scores_of(self._module(part), self.name, len(part)) for part in self._batches(batch)
-            ]
-            return torch.cat(scores)[: len(images)]
+                return self._output(self._module(batch), len(images))
+            parts = [self._output(self._module(part), len(part)) for part in self._batches(batch)]
+            return torch.cat(parts)[: len(images)]
 
-    def scores(self, images: Any) -> torch.Tensor:
-        """Return scores [N, K] of images [N, H, W, C], computed in chunks without a graph."""
+    def outputs(self, images: Any) -> torch.Tensor:
+        """Return outputs [N, K] or [N, H, W, K], computed in chunks without a graph."""
         batch = self._checked(images)
         with self.lock:
             chunks = [self._run(chunk, False) for chunk in torch.split(batch, self.chunk_size)]
+        return torch.cat(chunks)
+
+    def scores(self, images: Any) -> torch.Tensor:
+        """Return scores [N, K], computed in chunks without a graph; spatial means of dense ones."""
+        batch = self._checked(images)
+        with self.lock:
+            chunks = [
+                self._class_scores(self._run(chunk, False))
+                for chunk in torch.split(batch, self.chunk_size)
+            ]
+        return torch.cat(chunks)
+
+    def _class_scores(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs if outputs.ndim == 2 else outputs.mean(dim=(1, 2))
+
+    def activations(self, images: Any, layer: str) -> torch.Tensor:
+        """Return a layer's output, [N, H, W, C] or [N, T, D], in chunks without a graph."""
+        name = self.resolve_layer(layer)
+        size = self.chunk_size if self._batches is None else 1
+        batch = self._checked(images)
+        with self.lock, autograd(False):
+            chunks = [self._recorder.activation(x, name) for x in torch.split(batch, size)]
         return torch.cat(chunks)
 
     def gradients(
@@ -216,11 +247,17 @@ class TorchModel(ExplainableModel):
         rule: str | None = None,
         layer: str | None = None,
     ) -> Gradients:
-        """Return d target / d images and the target's scores; see the contract."""
+        """Return d target / d images, or a layer, and the target's scores; see the contract."""
+        if layer is not None:
+            layer = self.resolve_layer(layer)
         with self.lock, autograd(), frozen(self._module):
-            batch = self._checked(images).detach().requires_grad_(True)
-            scores = target(self._run(batch, True), self.backend)
-            values = differentiate(self.name, scores, batch, "its input")
+            batch = self._checked(images)
+            graph = self._recorder.record(batch, layer, target.layer)
+            scores = target(graph.reduced, self.backend)
+            values = differentiate(
+                self.name, scores, graph.source, place(layer), outputs=graph.reduced
+            )
+        values = values.float() if layer is None else self._recorder.arranged(layer, values)
         if weights is not None:
             values = torch.tensordot(self.backend.asarray(weights), values, dims=1)
         return Gradients(values, scores.detach())
@@ -235,14 +272,7 @@ class TorchModel(ExplainableModel):
 
     def _pass(self, images: Any, whole: bool = False) -> TorchForwardPass:
         return TorchForwardPass(
-            self.name,
-            self._run,
-            self._parts,
-            self._architecture,
-            self._checked(images),
-            self.lock,
-            RETAINED_BYTES,
-            whole,
+            self._recorder, self._checked(images), self.lock, RETAINED_BYTES, whole
         )
 
     def _predict(self, images: torch.Tensor) -> torch.Tensor:
@@ -258,7 +288,13 @@ class TorchModel(ExplainableModel):
             if other_numbers:
                 torch.rand(1)
             batch = self._checked(values)
-            return trace_module(self._module, self._run, batch, gradients, target)
+            return trace_module(
+                self._module,
+                lambda images, recorded: self._class_scores(self._run(images, recorded)),
+                batch,
+                gradients,
+                target,
+            )
 
     def training_layers(self) -> tuple[str, ...]:
         """Return the layers that are in train mode and behave differently there."""
@@ -273,7 +309,7 @@ class TorchModel(ExplainableModel):
                 part.training = True
             with sentence(ModelError, f"{self.name} fails in train mode"):
                 output = self._module(batch.permute(0, 3, 1, 2).to(self._dtype).clone())
-                return scores_of(output, self.name, len(batch))
+                return self._class_scores(self._output(output, len(batch)))
 
     def _checked(self, images: Any) -> torch.Tensor:
         batch = self.backend.asarray(images)
