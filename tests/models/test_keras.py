@@ -18,6 +18,8 @@ from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
+GRADIENTS = ("input_gradients", "feature_maps", "layer_gradients")
+
 
 def batch(n: int, side: int = SIDE) -> Floats:
     return np.random.default_rng(0).random((n, side, side, 3), dtype=np.float32)
@@ -69,7 +71,7 @@ def test_gradients_equal_a_tape_by_hand(kind: str, target: ClassTarget) -> None:
 def test_a_retained_pass_equals_the_batch_path_and_the_model(kind: str) -> None:
     source = KINDS[kind]()
     model = load(source, input_size=SIDE)
-    assert model.capabilities.lacks == {}
+    assert model.capabilities.reason(GRADIENTS) is None
     image = model.prepare(picture(SIDE, SIDE))
     forward = model.forward_pass(image)
     expected, _ = by_hand(source, image.values[None], ClassTarget(2))
@@ -261,7 +263,7 @@ def test_models_of_keras_applications(name: str, recommended: str, white: int) -
     make = getattr(keras.applications, name)
     source = make(weights=None, classifier_activation=None, input_shape=(64, 64, 3), classes=5)
     model = load(awake(source, 64))
-    assert model.capabilities.lacks == {}
+    assert model.capabilities.reason(GRADIENTS) is None
     assert model.recommended_layer is not None
     assert model.recommended_layer.startswith(recommended)
     assert [entry for entry in model.layers if entry.spatial][-1].name == model.recommended_layer

@@ -32,6 +32,24 @@ class Call:
     candidate: bool
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which operations of a graph one call of a layer made.
+
+    Attributes
+    ----------
+    path, kind
+        Of the layer.
+    first, end
+        Positions in the graph, the end excluded.
+    """
+
+    path: str
+    kind: str
+    first: int
+    end: int
+
+
 def operations(model: keras.Model) -> list[Any]:
     """Return every layer inside a model, and the operations of functional models, once each."""
     found: dict[int, Any] = {}
@@ -72,11 +90,18 @@ def _own(part: Any, name: str) -> Any:
 
 
 @contextmanager
-def watched(model: keras.Model) -> Iterator[dict[str, Call]]:
+def watched(model: keras.Model, spans: list[Span] | None = None) -> Iterator[dict[str, Call]]:
     """Collect what the layers return during one call of a model.
 
     For the duration of the block the ``call`` of every layer is wrapped on the instance, for the
     present thread alone.
+
+    Parameters
+    ----------
+    model
+        The user's model.
+    spans
+        Gets which operations each call adds to the graph that is traced.
 
     Yields
     ------
@@ -95,10 +120,13 @@ def watched(model: keras.Model) -> Iterator[dict[str, Call]]:
                 return call(*args, **kwargs)
             path.append(operation.name)
             name = "/".join(path)
+            first = _position(spans)
             try:
                 output = call(*args, **kwargs)
             finally:
                 path.pop()
+            if spans is not None:
+                spans.append(Span(name, type(operation).__name__, first, _position(spans)))
             tensor = first_tensor(output)
             if tensor is not None:
                 name = _free_name(name, operation, owners)
@@ -122,6 +150,11 @@ def watched(model: keras.Model) -> Iterator[dict[str, Call]]:
             if getattr(operation, "quantization_mode", None) is not None:
                 vars(operation)["quantized_call"] = watch(operation, operation.quantized_call)
         yield calls
+
+
+def _position(spans: list[Span] | None) -> int:
+    """Return how many operations the present graph has; 0 where nobody asks."""
+    return 0 if spans is None else int(tf.compat.v1.get_default_graph().version)
 
 
 def _untraced(operation: Any) -> Callable[..., Any]:

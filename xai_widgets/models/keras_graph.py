@@ -5,25 +5,33 @@ are needed: images to scores, images to gradients, images to the tensors that ba
 and from these to the gradient at any layer, so that another class or layer repeats no forward pass.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import ForwardPass, sentence
-from xai_widgets.models.keras_calls import Call, watched
-from xai_widgets.models.targets import ClassTarget, Target
-from xai_widgets.models.tensorflow_backend import TensorFlowBackend
+from xai_widgets.models.base import sentence
+from xai_widgets.models.keras_calls import Call, Span, watched
+from xai_widgets.models.keras_cotangents import (
+    constant_cotangent,
+    cotangent_of,
+    difference_cotangent,
+)
+from xai_widgets.models.keras_pass import KerasForwardPass
+from xai_widgets.models.keras_rules import apply_rule
+from xai_widgets.models.keras_way import Way
+from xai_widgets.models.targets import Target
 
 NO_PATH = (
     "The score of {model} does not depend on {what} through TensorFlow's operations: a "
     "stop_gradient, an integer cast or a NumPy round trip inside its call cuts the gradient, so "
     "methods that need it cannot be used."
 )
+MAX_FUNCTIONS = 96
+"""Functions kept of one graph; the oldest is dropped, and cut out again when it is needed."""
 READING = ("ReadVariableOp", "VarHandleOp", "Placeholder")
 """Stateful operations that give the same value again as long as the weights are the same."""
 
@@ -33,12 +41,14 @@ class KerasGraph:
 
     Parameters
     ----------
-    model
-        The user's model.
+    model, name
+        The user's model, and its name for messages.
     shape
         (H, W, C) of the images.
     choose
-        Finds the scores [N, K] in what the model returns.
+        Finds the outputs, [N, K] or dense [N, h, w, K], in what the model returns.
+    rule
+        How activations go backward; see the contract.
     """
 
     def __init__(
@@ -47,21 +57,24 @@ class KerasGraph:
         name: str,
         shape: tuple[int, int, int],
         choose: Callable[[Any], Any],
+        rule: str | None = None,
     ) -> None:
-        self._name = name
+        self._name, self._rule = name, rule
         self.calls: dict[str, Call] = {}
+        self.spans: list[Span] = []
 
         def forward(images: Any) -> Any:
-            with watched(model) as calls:
-                scores = choose(model(images, training=False))
+            self.spans = []
+            with watched(model, self.spans) as calls:
+                outputs = choose(model(images, training=False))
             self.calls = calls
-            return scores
+            return outputs
 
         self._function = tf.compat.v1.wrap_function(
             forward, [tf.TensorSpec((None, *shape), tf.float32)]
         )
         self._graph = self._function.graph
-        self._images, self._scores = self._function.inputs[0], self._function.outputs[0]
+        self._images, self._outputs = self._function.inputs[0], self._function.outputs[0]
         self.calls = {
             path: call
             for path, call in self.calls.items()
@@ -69,16 +82,24 @@ class KerasGraph:
             and call.tensor.shape.rank in (3, 4)
             and call.tensor.dtype.is_floating
         }
+        self.way = Way(self._graph, self._images, self._outputs)
+        apply_rule(self.way, rule)
         self._moving = self._moving_tensors()
-        self._cut: dict[str, Any] = {}
-        self._gradients: dict[str | None, Any] | None = None
-        self._failure: Exception | None = None
+        self._cut: OrderedDict[Hashable, Any] = OrderedDict()
+        self._cotangents: dict[str | None, Any] = {}
+        self._gradients: dict[str | None, dict[str | None, Any]] = {}
+        self._failures: dict[str | None, Exception] = {}
         self._kept: list[Any] | None = None
 
     # What it computes -----------------------------------------------------------------------
 
-    def scores(self, images: Any) -> Any:
-        """Return scores [N, K] of images [N, H, W, C]."""
+    @property
+    def n_origins(self) -> int:
+        """How many places backward passes start from: each adds its gradients to the graph."""
+        return len(self._gradients)
+
+    def outputs(self, images: Any) -> Any:
+        """Return the outputs, [N, K] or dense [N, h, w, K], of images [N, H, W, C]."""
         return self._function(images)
 
     def shapes(self, images: Any) -> dict[str, tuple[int, ...]]:
@@ -96,37 +117,94 @@ class KerasGraph:
             for path, size in zip(self.calls, found, strict=True)
         }
 
-    def gradients(self, images: Any, target: Target, weights: Any) -> tuple[Any, Any]:
+    def activations(self, images: Any, layer: str) -> Any:
+        """Return a layer's output for images [N, H, W, C], as float32."""
+        fetch = self._call(layer).tensor
+        found = self._cut_out(("layer", layer), lambda: ([self._images], [fetch]))(images)
+        return tf.cast(found[0], tf.float32)
+
+    def gradients(
+        self, images: Any, target: Target, weights: Any = None, layer: str | None = None
+    ) -> tuple[Any, Any]:
         """Return d target / d images, weighted and summed over N where there are weights.
+
+        Parameters
+        ----------
+        images, target, weights
+            As in the contract; with the rescale rule the images are followed by their references.
+        layer
+            Differentiate with respect to this layer's output.
 
         Returns
         -------
         tuple
-            [N, H, W, C] or [H, W, C], and scores [N, K].
+            [N, H, W, C] or [H, W, C], and what the target is made from, [N, K] or [N, h, w, K].
         """
-        cotangent = one_hot(target, len(images), int(self._scores.shape[1]), weights)
-        reduced = weights is not None
+        shape = tuple(self._origin(target.layer).shape[1:])
+        key = (target.layer, layer, weights is not None)
+        if not target.linear or None in shape:
+            return self._in_two_steps(images, target, weights, layer)
+        cotangent = self._start(target, tf.zeros((len(images), *shape)), weights)
 
         def parts() -> tuple[list[Any], list[Any]]:
-            gradient = self._gradient(None)
-            with self._graph.as_default():
-                gradient = tf.cast(gradient, tf.float32)
-                gradient = tf.reduce_sum(gradient, axis=0) if reduced else gradient
-            return [self._images, self._cotangent], [gradient, self._scores]
+            gradient = self._reduced(layer, target.layer, weights is not None)
+            return (
+                [self._images, self._cotangents[target.layer]],
+                [gradient, self._origin(target.layer)],
+            )
 
-        function = self._cut_out(f"gradients {reduced}", parts)
-        values, scores = function(images, cotangent)
-        return values, scores
+        values, origin = self._cut_out(("gradients", *key), parts)(images, cotangent)
+        return values, tf.cast(origin, tf.float32)
 
-    def forward(self, images: Any) -> "KerasForwardPass":
+    def _in_two_steps(
+        self, images: Any, target: Target, weights: Any, layer: str | None
+    ) -> tuple[Any, Any]:
+        """Go forward, differentiate the target where the outputs are, and go backward."""
+        start, reduced = target.layer, weights is not None
+        gradient = self._gradient(layer, start)
+        feeds = self._boundary([gradient], self._moving)
+        forward = self._cut_out(
+            ("before", start, layer), lambda: ([self._images], [self._origin(start), *feeds])
+        )
+        origin, *values = forward(images)
+        origin = tf.cast(origin, tf.float32)
+        backward = self._cut_out(
+            ("after", start, layer, reduced),
+            lambda: (
+                [self._cotangents[start], *feeds],
+                [self._reduced(layer, start, reduced)],
+            ),
+        )
+        cotangent = self._start(target, origin, weights)
+        return backward(cotangent, *values)[0], origin
+
+    def _start(self, target: Target, origin: Any, weights: Any) -> Any:
+        """Return what a backward pass starts with, d target / d origin."""
+        if self._rule == "rescale":
+            return difference_cotangent(target, origin, weights)
+        if target.linear:
+            return constant_cotangent(target, tuple(origin.shape), weights)
+        return cotangent_of(target, origin, weights)
+
+    def _reduced(self, layer: str | None, origin: str | None, reduced: bool) -> Any:
+        gradient = self._gradient(layer, origin)
+        with self._graph.as_default():
+            gradient = tf.cast(gradient, tf.float32)
+            if reduced:
+                return tf.reduce_sum(gradient, axis=0)
+            if self._rule == "rescale":
+                return tf.split(gradient, 2)[0]
+            return gradient
+
+    def forward(self, images: Any) -> KerasForwardPass:
         """Run the forward pass of one image and keep what backward passes need."""
         if self._kept is None:
             self._kept = self._needed()
         kept = self._kept
-        function = self._cut_out("forward", lambda: ([self._images], [self._scores, *kept]))
-        scores, *values = function(images)
+        function = self._cut_out("forward", lambda: ([self._images], [self._outputs, *kept]))
+        outputs, *values = function(images)
         tensors = {tensor.name: value for tensor, value in zip(kept, values, strict=True)}
-        return KerasForwardPass(self, scores, {self._images.name: images, **tensors})
+        return KerasForwardPass(self, outputs, {self._images.name: images, **tensors})
 
     def activation(self, layer: str, kept: dict[str, Any]) -> Any:
         """Return a layer's output, computed from the nearest kept tensors."""
@@ -134,14 +212,24 @@ class KerasGraph:
         if fetch.name in kept:
             return kept[fetch.name]
         feeds = self._boundary([fetch], set(kept))
-        function = self._cut_out(f"activation {layer}", lambda: (feeds, [fetch]))
+        function = self._cut_out(("activation", layer), lambda: (feeds, [fetch]))
         return function(*(kept[feed.name] for feed in feeds))[0]
 
-    def gradient(self, layer: str | None, cotangent: Any, kept: dict[str, Any]) -> Any:
-        """Return the gradient at a layer, or at the images, for d target / d scores."""
-        fetch = self._gradient(layer)
+    def gradient(
+        self, layer: str | None, cotangent: Any, kept: dict[str, Any], origin: str | None = None
+    ) -> Any:
+        """Return the gradient at a layer, or at the images, for d target / d origin."""
+        fetch = self._gradient(layer, origin)
         feeds = self._boundary([fetch], self._moving)
-        function = self._cut_out(f"gradient {layer}", lambda: ([self._cotangent, *feeds], [fetch]))
+        missing = [feed for feed in feeds if feed.name not in kept]
+        if missing:
+            nearest = self._boundary(missing, set(kept))
+            values = self._cut_out(("missing", layer, origin), lambda: (nearest, missing))(
+                *(kept[feed.name] for feed in nearest)
+            )
+            kept |= {feed.name: value for feed, value in zip(missing, values, strict=True)}
+        start = self._cotangents[origin]
+        function = self._cut_out(("gradient", layer, origin), lambda: ([start, *feeds], [fetch]))
         return function(cotangent, *(kept[feed.name] for feed in feeds))[0]
 
     # The graph ------------------------------------------------------------------------------
@@ -151,10 +239,17 @@ class KerasGraph:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
         return self.calls[layer]
 
-    def _cut_out(self, key: str, parts: Callable[[], tuple[list[Any], list[Any]]]) -> Any:
+    def _origin(self, layer: str | None) -> Any:
+        """Return what a target is made from: the outputs, or a layer's output."""
+        return self._outputs if layer is None else self._call(layer).tensor
+
+    def _cut_out(self, key: Hashable, parts: Callable[[], tuple[list[Any], list[Any]]]) -> Any:
         if key not in self._cut:
             feeds, fetches = parts()
             self._cut[key] = self._function.prune(feeds, fetches)
+            if len(self._cut) > MAX_FUNCTIONS:
+                self._cut.popitem(last=False)
+        self._cut.move_to_end(key)
         return self._cut[key]
 
     def _moves_batch(self) -> bool:
@@ -174,57 +269,58 @@ class KerasGraph:
                 moving.update(tensor.name for tensor in operation.outputs)
         return moving
 
-    def _gradient(self, layer: str | None) -> Any:
-        """Return the symbolic gradient at a layer, or at the images.
+    def _gradient(self, layer: str | None, origin: str | None = None) -> Any:
+        """Return the symbolic gradient of an origin at a layer, or at the images.
 
         Raises
         ------
         ModelError
-            If there is no path from the score, or an operation has no gradient.
+            If there is no path from the origin, or an operation has no gradient.
         """
-        if self._gradients is None:
-            self._gradients = self._differentiate()
+        if origin not in self._gradients:
+            self._gradients[origin] = self._differentiate(origin)
         if layer is not None:
             self._call(layer)
-        gradient = self._gradients.get(layer)
+        gradient = self._gradients[origin].get(layer)
         if gradient is None:
             what = "its input" if layer is None else f"layer {layer!r}"
-            if self._failure is not None:
+            if origin in self._failures:
                 with sentence(ModelError, f"The gradient of {self._name} cannot be computed"):
-                    raise self._failure
+                    raise self._failures[origin]
+            if origin is not None:
+                raise ModelError(
+                    f"Layer {origin!r} of {self._name} does not depend on {what}: choose an "
+                    "earlier layer, or another target."
+                )
             raise ModelError(NO_PATH.format(model=self._name, what=what))
         return gradient
 
-    def _differentiate(self) -> dict[str | None, Any]:
+    def _differentiate(self, origin: str | None) -> dict[str | None, Any]:
         """Add the gradients at the images and at all layers to the graph, in one backward pass."""
         sources: dict[str | None, Any] = {None: self._images}
         sources.update((path, call.tensor) for path, call in self.calls.items())
+        tensor = self._origin(origin)
         with self._graph.as_default():
-            self._cotangent = tf.compat.v1.placeholder(tf.float32, self._scores.shape)
+            start = tf.compat.v1.placeholder(tf.float32, tensor.shape)
+            self._cotangents[origin] = start
+            start = tf.cast(start, tensor.dtype)
             try:
-                return self._toward(sources)
+                return _toward(tensor, sources, start)
             except Exception as error:
-                self._failure = error
+                self._failures[origin] = error
             found: dict[str | None, Any] = {}
-            for path, tensor in reversed(sources.items()):
+            for path, source in reversed(sources.items()):
                 try:
-                    found.update(self._toward({path: tensor}))
+                    found.update(_toward(tensor, {path: source}, start))
                 except Exception:
                     continue  # an operation without a gradient lies between: said when asked for
             return found
 
-    def _toward(self, sources: dict[str | None, Any]) -> dict[str | None, Any]:
-        gradients = tf.gradients(self._scores, list(sources.values()), grad_ys=self._cotangent)
-        return {
-            path: None if gradient is None else tf.convert_to_tensor(gradient)
-            for path, gradient in zip(sources, gradients, strict=True)
-        }
-
     def _needed(self) -> list[Any]:
         """Return the forward tensors that the backward passes to the layers and images use."""
-        if self._gradients is None:
-            self._gradients = self._differentiate()
-        fetches = [gradient for gradient in self._gradients.values() if gradient is not None]
+        if None not in self._gradients:
+            self._gradients[None] = self._differentiate(None)
+        fetches = [gradient for gradient in self._gradients[None].values() if gradient is not None]
         needed = self._boundary(fetches, self._moving)
         return [tensor for tensor in needed if tensor is not self._images]
 
@@ -243,65 +339,9 @@ class KerasGraph:
         return list(found.values())
 
 
-class KerasForwardPass(ForwardPass):
-    """The tensors of one image's forward pass that any backward pass starts from.
-
-    Parameters
-    ----------
-    graph
-        The traced model.
-    scores
-        [1, K].
-    kept
-        The kept tensors by the name of their symbol in the graph, the image among them.
-    """
-
-    def __init__(self, graph: KerasGraph, scores: Any, kept: dict[str, Any]) -> None:
-        self._graph = graph
-        self._scores = scores
-        self._kept = kept
-        self.scores: npt.NDArray[np.float32] = scores.numpy()[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return size_of(self._kept.values())
-
-    def activation(self, layer: str) -> Any:
-        """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
-        return tf.cast(self._graph.activation(layer, self._kept), tf.float32)
-
-    def gradient(self, target: Target, layer: str | None = None) -> Any:
-        """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
-        cotangent = cotangent_of(target, self._scores)
-        return tf.cast(self._graph.gradient(layer, cotangent, self._kept), tf.float32)
-
-
-def cotangent_of(target: Target, scores: Any) -> Any:
-    """Return d sum(target(scores)) / d scores, [N, K]."""
-    if isinstance(target, ClassTarget):
-        return one_hot(target, *scores.shape)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(scores)
-        total = tf.reduce_sum(target(scores, TensorFlowBackend()))
-    return tape.gradient(total, scores, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-
-def one_hot(target: Any, n_images: int, n_outputs: int, weights: Any = None) -> Any:
-    """Return d sum(weights * target(scores)) / d scores, [N, K]: it does not depend on scores."""
-    cotangent = np.zeros((n_images, n_outputs), dtype=np.float32)
-    rows = 1.0 if weights is None else np.asarray(weights, dtype=np.float32)
-    cotangent[:, int(target.index)] += rows
-    if target.versus is not None:
-        cotangent[:, int(target.versus)] -= rows
-    return tf.constant(cotangent)
-
-
-def size_of(tensors: Iterable[Any]) -> int:
-    """Return the bytes of eager tensors."""
-    return sum(int(np.prod(tensor.shape)) * tensor.dtype.size for tensor in tensors)
-
-
-def chunked(images: Any, size: int) -> Sequence[Any]:
-    """Cut a batch into chunks of at most ``size`` images."""
-    return [images[start : start + size] for start in range(0, len(images), size)]
+def _toward(origin: Any, sources: dict[str | None, Any], start: Any) -> dict[str | None, Any]:
+    gradients = tf.gradients(origin, list(sources.values()), grad_ys=start)
+    return {
+        path: None if gradient is None else tf.convert_to_tensor(gradient)
+        for path, gradient in zip(sources, gradients, strict=True)
+    }

@@ -155,7 +155,7 @@ def _text(shape: Sequence[int | None]) -> str:
 
 
 class Output:
-    """Finds the scores in what a model returns, and remembers what it found.
+    """Finds the outputs to explain in what a model returns, and remembers what it found.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Output:
         self.chosen: str | None = None
 
     def __call__(self, output: Any) -> Any:
-        """Return float32 scores [N, K].
+        """Return float32 outputs, [N, K] or dense [N, h, w, K].
 
         Raises
         ------
@@ -185,11 +185,11 @@ class Output:
                 f"{self._name} returned a {type(output).__name__} without a tensor: its call must "
                 "return scores [N, K]."
             )
-        if tensor.shape.rank != 2:
+        if tensor.shape.rank not in (2, 4):
             raise ModelError(
                 f"{self._name} returned shape {_text(tuple(tensor.shape))}: expected scores "
-                "[N, K]. Wrap the model so that it keeps the batch axis and returns one score per "
-                "class."
+                "[N, K], or [N, H, W, K] for each pixel. Wrap the model so that it keeps the "
+                "batch axis and returns one score per class."
             )
         if not tensor.dtype.is_floating:
             raise ModelError(

@@ -1,6 +1,7 @@
 """Keras 3 models on TensorFlow as `ExplainableModel`."""
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,16 +14,19 @@ from xai_widgets.models.base import (
     ExplainableModel,
     ForwardPass,
     Gradients,
-    Layer,
     Lock,
     PreparedImage,
     sentence,
 )
-from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
+from xai_widgets.models.choosing import (
+    are_probabilities,
+    choose_input,
+    choose_labels,
+    choose_task,
+)
 from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
-from xai_widgets.models.keras_graph import KerasForwardPass, KerasGraph, chunked
+from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import (
-    LOGITS,
     Output,
     advice,
     carried_preprocessing,
@@ -30,8 +34,16 @@ from xai_widgets.models.keras_inputs import (
     expected_shape,
     possible_channels,
 )
+from xai_widgets.models.keras_loading import (
+    Runner,
+    device_of,
+    name_of,
+    read_layers,
+    remarks,
+    rule_lacks,
+)
+from xai_widgets.models.keras_pass import KerasForwardPass, chunked
 from xai_widgets.models.keras_weights import WeightWatch, is_same, structure, weight_hash
-from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
@@ -41,12 +53,22 @@ if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
 
 RETAINED_BYTES = 2 * 1024**3
+MAX_GRAPHS = 8
+"""Traced graphs kept, one for each size of the input and backward rule."""
+MAX_ORIGINS = 8
+"""Layers whose own gradients are in a graph before it is traced anew without them."""
+NO_EAGER_RULE = (
+    "{name} cannot be traced by TensorFlow, so the backward pass of its activations cannot be "
+    "changed: write its call with TensorFlow's operations alone, or choose another method."
+)
 
 Shape = tuple[int, int, int]
 
 
 class KerasModel(ExplainableModel):
-    """A Keras model that maps [N, H, W, C] to scores [N, K]: sequential, functional, subclassed.
+    """A Keras model that maps [N, H, W, C] to outputs: sequential, functional, subclassed.
+
+    The outputs are scores [N, K], or dense ones [N, h, w, K].
 
     The model is used where it is, always with ``training=False``. It is traced once for each size
     of its input; a model that cannot be traced runs eagerly. Layers inside of nested models are
@@ -71,6 +93,8 @@ class KerasModel(ExplainableModel):
     output
         Name or position of the output to explain; "logits" for what a last softmax is applied to;
         else the one called "logits", else the first.
+    task
+        What the model is for; else what the shape of its output says.
 
     Raises
     ------
@@ -90,17 +114,18 @@ class KerasModel(ExplainableModel):
         device: str | None = None,
         lock: Lock | None = None,
         output: str | int | None = None,
+        task: str | None = None,
     ) -> None:
         self._source = model
         self.format = "keras"
-        self.name = _name_of(model)
+        self.name = name_of(model)
         self.lock = lock or threading.RLock()
         check_source(model, self.name)
-        self._device = _device(device)
+        self._device = device_of(device)
         self.backend = TensorFlowBackend(self._device)
         self._output = Output(model, self.name, output)
         self._watch = WeightWatch(model)
-        self._traced: dict[Shape, KerasGraph | KerasEager] = {}
+        self._traced: OrderedDict[tuple[Shape, str | None], Runner] = OrderedDict()
         self._structure: list[Any] = []
         self._retained: tuple[tuple[str, str], KerasForwardPass | KerasEagerPass] | None = None
         self._hashed: tuple[str, str] | None = None
@@ -128,12 +153,19 @@ class KerasModel(ExplainableModel):
                 )
             probe = self.backend.asarray(values)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
-            self.layers = self._read_layers(probe)
-            scores = self.backend.to_numpy(self._run(probe))
-        self.labels = choose_labels(labels, None, int(scores.shape[1]), notes)
-        self.outputs_probabilities = are_probabilities(scores)
-        notes += self._remarks()
-        self.capabilities = self._probe_capabilities(probe)
+            runner = self._runner(self._shape(probe))
+            self.layers = read_layers(runner, probe, lambda: self._pass(probe))
+            outputs = self.backend.to_numpy(self._run(probe))
+        self.labels = choose_labels(labels, None, int(outputs.shape[-1]), notes)
+        self.task = choose_task(task, outputs.shape, self.name)
+        self.outputs_probabilities = are_probabilities(outputs)
+        notes += remarks(
+            model,
+            self._output,
+            self.outputs_probabilities and self.is_classifier,
+            isinstance(runner, KerasEager),
+        )
+        self.capabilities = self._probe_capabilities(probe, runner)
         self.findings = tuple(notes)
 
     # Loading ------------------------------------------------------------------------------
@@ -142,65 +174,20 @@ class KerasModel(ExplainableModel):
         """Pass noise [1, H, W, C] through the model."""
         self._run(self.backend.asarray(values))
 
-    def _remarks(self) -> list[str]:
-        """Say what was assumed about the outputs, and how the model computes."""
-        notes = []
-        if self._output.chosen is not None and len(self._output.names) > 1:
-            notes.append(
-                f"The model has {len(self._output.names)} outputs "
-                f"({', '.join(self._output.names)}): {self._output.chosen!r} is explained. "
-                "Pass output= to choose another."
-            )
-        if self.outputs_probabilities and self.is_classifier:
-            notes.append(
-                "The model returns probabilities, not logits: gradients of a saturated softmax "
-                f"vanish. Pass output={LOGITS!r} to explain what its last softmax is applied to, "
-                "or build the model with classifier_activation=None."
-            )
-        precision = self._source.dtype_policy.compute_dtype
-        parts = {layer.dtype_policy.compute_dtype for layer in self._source._flatten_layers()}
-        others = sorted({precision, *parts} - {"float32"})
-        if others:
-            notes.append(
-                f"The model computes in {' and '.join(others)}: its scores and gradients are "
-                "handed on as float32."
-            )
-        if any(isinstance(runner, KerasEager) for runner in self._traced.values()):
-            notes.append(
-                "The model cannot be traced by TensorFlow (it uses Python or NumPy on the values "
-                "of its tensors), so it runs eagerly, which is slower."
-            )
-        return notes
-
-    def _read_layers(self, probe: Any) -> tuple[Layer, ...]:
-        """List the layers with the shapes that they have for one image."""
-        runner = self._runner(self._shape(probe))
-        shapes = runner.shapes(probe)
-        outputs = []
-        for path, call in runner.calls.items():
-            shape = shapes[path]
-            if shape[0] != 1:  # windows or heads in place of the batch
-                continue
-            identity = getattr(call.tensor, "name", None) if _symbolic(call.tensor) else None
-            outputs.append(
-                LayerOutput(
-                    Layer(path, call.kind, tuple(shape[1:])),
-                    identity or id(call.tensor),
-                    call.candidate,
-                )
-            )
-        return marked(outputs, (int(probe.shape[1]), int(probe.shape[2])))
-
-    def _probe_capabilities(self, probe: Any) -> Capabilities:
+    def _probe_capabilities(self, probe: Any, runner: Runner) -> Capabilities:
         places: dict[str, str | None] = {"input_gradients": None}
-        lacks: dict[str, str] = {}
+        lacks = rule_lacks(runner, self.name)
         if self.recommended_layer is not None:
             places["layer_gradients"] = self.recommended_layer
         elif any(layer.spatial for layer in self.layers):
-            lacks["feature_maps"] = f"{self.name} ends in tokens, not in a feature map."
+            lacks["feature_maps"] = (
+                f"{self.name} ends in tokens whose places on the picture do not move its scores."
+            )
             places["layer_gradients"] = self.layers[-1].name
         else:
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
+        if self.patch_layer is None:
+            lacks["patches"] = f"{self.name} has no layer that returns a token for each patch."
         found = find_lacks(
             self.name,
             self._pass,
@@ -216,29 +203,40 @@ class KerasModel(ExplainableModel):
     def _shape(self, images: Any) -> Shape:
         return (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
 
-    def _runner(self, shape: Shape) -> KerasGraph | KerasEager:
+    def _runner(self, shape: Shape, rule: str | None = None) -> Runner:
         """Return the traced model for images of a size, traced anew where its layers changed."""
         if not is_same(structure(self._source), self._structure):
             self._traced.clear()
             self._retained = None
             self._watch.restart()
-        if shape not in self._traced:
+        key = (shape, rule)
+        known = self._traced.get(key)
+        if isinstance(known, KerasGraph) and known.n_origins > MAX_ORIGINS:
+            del self._traced[key]
+        if key not in self._traced:
             with self._complaint(shape):
                 if not self._source.built:
                     self._source(np.zeros((1, *shape), np.float32), training=False)
-                self._traced[shape] = self._trace(shape)
+                self._traced[key] = self._trace(shape, rule)
+            if len(self._traced) > MAX_GRAPHS:
+                self._traced.popitem(last=False)
+        self._traced.move_to_end(key)
         self._structure = structure(self._source)
-        return self._traced[shape]
+        return self._traced[key]
 
-    def _trace(self, shape: Shape) -> KerasGraph | KerasEager:
+    def _trace(self, shape: Shape, rule: str | None) -> Runner:
         """Trace the model, or take it as it is where only eager execution can run it."""
         try:
-            return KerasGraph(self._source, self.name, shape, self._output)
+            return KerasGraph(self._source, self.name, shape, self._output, rule)
         except XaiError:
             raise
         except Exception:
+            if rule is not None:
+                if isinstance(self._runner(shape), KerasEager):
+                    raise ModelError(NO_EAGER_RULE.format(name=self.name)) from None
+                raise
             eager = KerasEager(self._source, self.name, self._output)
-            eager.scores(tf.zeros((1, *shape)))
+            eager.outputs(tf.zeros((1, *shape)))
             return eager
 
     def _complaint(self, shape: Shape) -> Any:
@@ -256,26 +254,43 @@ class KerasModel(ExplainableModel):
         )
 
     def _run(self, images: Any) -> Any:
-        """Return float32 scores [N, K] of [N, H, W, C]."""
+        """Return float32 outputs, [N, K] or dense [N, h, w, K], of [N, H, W, C]."""
         with tf.device(self._device):
             runner = self._runner(self._shape(images))
             with self._complaint(self._shape(images)):
-                scores = runner.scores(images)
-        if len(scores) != len(images):
+                outputs = runner.outputs(images)
+        if len(outputs) != len(images):
             raise ModelError(
-                f"{self.name} returned shape {list(scores.shape)} for {len(images)} image"
+                f"{self.name} returned shape {list(outputs.shape)} for {len(images)} image"
                 f"{'s' if len(images) > 1 else ''}: expected scores [{len(images)}, K]. Wrap the "
                 "model so that it keeps the batch axis."
             )
-        return scores
+        return outputs
 
     # The contract -------------------------------------------------------------------------
 
     def scores(self, images: Any) -> Any:
-        """Return scores [N, K] of images [N, H, W, C], computed in chunks without gradients."""
+        """Return scores [N, K] of images [N, H, W, C]; spatial means of dense outputs."""
+        return self.class_scores(self.outputs(images))
+
+    def outputs(self, images: Any) -> Any:
+        """Return what the model returns, [N, K] or dense [N, h, w, K], computed in chunks."""
         batch = self._checked(images)
         with self.lock:
             return tf.concat([self._run(part) for part in chunked(batch, self.chunk_size)], axis=0)
+
+    def activations(self, images: Any, layer: str) -> Any:
+        """Return a layer's output for images [N, H, W, C], computed in chunks."""
+        batch = self._checked(images)
+        shape = self._shape(batch)
+        self.resolve_layer(layer)
+        with self.lock, tf.device(self._device):
+            runner = self._runner(shape)
+            with self._complaint(shape):
+                parts = [
+                    runner.activations(part, layer) for part in chunked(batch, self.chunk_size)
+                ]
+                return tf.concat(parts, axis=0)
 
     def gradients(
         self,
@@ -285,14 +300,21 @@ class KerasModel(ExplainableModel):
         rule: str | None = None,
         layer: str | None = None,
     ) -> Gradients:
-        """Return d target / d images and the target's scores; see the contract."""
+        """Return the gradient of a target's score, and the scores; see the contract."""
         batch = self._checked(images)
         shape = self._shape(batch)
+        if rule in ("guided", "deconvolution") and "relu" in self.capabilities.lacks:
+            raise ModelError(self.capabilities.lacks["relu"])
+        if rule == "rescale" and len(batch) % 2:
+            raise ImageError(
+                f"{len(batch)} images were given to the rescale rule: give as many references as "
+                "images, after them."
+            )
         with self.lock, tf.device(self._device):
-            runner = self._runner(shape)
+            runner = self._runner(shape, rule)
             with self._complaint(shape):
-                values, scores = runner.gradients(batch, target, weights)
-        return Gradients(values, target(scores, self.backend))
+                values, origin = runner.gradients(batch, target, weights, layer)
+        return Gradients(values, target(origin, self.backend))
 
     def forward_pass(self, image: PreparedImage) -> ForwardPass:
         """Return the retained forward pass of an image; see the contract."""
@@ -364,34 +386,3 @@ class KerasModel(ExplainableModel):
         """8 images of 224 x 224 at once, more of smaller ones, at most 64."""
         height, width, _ = self.input_shape
         return int(np.clip(8 * 224 * 224 // (height * width), 1, 64))
-
-
-def _name_of(model: keras.Model) -> str:
-    """Return the class of a subclassed model, the name of one made of layers."""
-    kind = type(model)
-    return str(model.name) if kind.__module__.split(".")[0] == "keras" else kind.__name__
-
-
-def _symbolic(tensor: Any) -> bool:
-    return not hasattr(tensor, "numpy")
-
-
-def _device(device: str | None) -> str | None:
-    """Return TensorFlow's name of a device.
-
-    Raises
-    ------
-    ModelError
-        If TensorFlow has no such device.
-    """
-    if device is None:
-        return None
-    known = [entry.name.split("device:")[1] for entry in tf.config.list_logical_devices()]
-    wanted = device.upper().replace("CUDA", "GPU")
-    wanted = wanted if ":" in wanted else f"{wanted}:0"
-    if wanted not in known:
-        raise ModelError(
-            f"The device {device!r} cannot be used: TensorFlow has "
-            f"{', '.join(name.lower() for name in known)} here."
-        )
-    return f"/{wanted}"

@@ -49,7 +49,7 @@ class _Way:
         self._names = {str(operation.name) for operation in operations(model)}
         self.operations = runner._graph.get_operations()
         self.order = {operation.name: i for i, operation in enumerate(self.operations)}
-        image, score = runner._images, runner._scores
+        image, score = runner._images, runner._outputs
         after = {image.op.name}
         self.through = {image.op.name}
         for operation in self.operations:
@@ -192,14 +192,14 @@ def _norms(
     if not tensors:
         return {}
     with runner._graph.as_default():
-        found = tf.gradients(runner._scores, tensors, grad_ys=runner._cotangent)
+        found = tf.gradients(runner._outputs, tensors, grad_ys=runner._cotangents[None])
         fetches = [
             tf.zeros((), tf.float64)
             if gradient is None
             else tf.norm(tf.cast(tf.convert_to_tensor(gradient), tf.float64))
             for gradient in found
         ]
-    run = runner._function.prune([runner._images, runner._cotangent], fetches)
+    run = runner._function.prune([runner._images, runner._cotangents[None]], fetches)
     sizes = run(images, tf.constant(cotangent))
     return {t.op.name: float(s.numpy()) for t, s in zip(tensors, sizes, strict=True)}
 
@@ -211,7 +211,7 @@ def events_in(model: Any, runner: KerasGraph) -> tuple[Event, ...]:
     for operation in way.operations:
         if operation.type in RANDOM and not operation.name.startswith("gradients"):
             found.append(Event("random", way.layer_of(operation), operation.type))
-        elif operation.type == "Softmax" and operation.outputs[0] is runner._scores:
+        elif operation.type == "Softmax" and operation.outputs[0] is runner._outputs:
             found.append(Event("softmax", way.layer_of(operation), "tf.nn.softmax"))
     return tuple(found)
 

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from xai_widgets.errors import ModelError, XaiError
 from xai_widgets.models.base import sentence
+from xai_widgets.models.keras_cotangents import constant_cotangent
 from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
 from xai_widgets.models.keras_graph import KerasGraph
+from xai_widgets.models.keras_pass import class_scores
 from xai_widgets.models.readiness.keras_loss import (
     bad_operation,
     events_in,
@@ -17,6 +19,7 @@ from xai_widgets.models.readiness.keras_loss import (
     find_graph_cut,
 )
 from xai_widgets.models.readiness.trace import Event, Floats, LayerTrace, Trace, norm
+from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.verdicts import gradient_fault
 
 SAMPLE = 256
@@ -57,10 +60,9 @@ def trace_keras(
 def _graph(
     model: Any, runner: KerasGraph, images: Any, gradients: bool, target: int | None
 ) -> Trace:
-    scores = runner.scores(images).numpy()
-    chosen = int(np.argmax(scores[0])) if target is None else target
-    cotangent = np.zeros(scores.shape, np.float32)
-    cotangent[0, chosen] = 1
+    outputs = runner.outputs(images)
+    chosen = _chosen(outputs, target)
+    cotangent = _cotangent(outputs, chosen)
     seen = _Passes(runner, images, cotangent)
     events = events_in(model, runner)
     layers = _layers(runner.calls, seen.outputs, seen.norms if gradients else {})
@@ -74,6 +76,17 @@ def _graph(
         if fault is not None:
             loss = bad_operation(model, runner, images, cotangent, seen.norms, fault)
     return Trace(layers, events, seen.value, seen.scores, chosen, loss, seen.error)
+
+
+def _chosen(outputs: Any, target: int | None) -> int:
+    return int(np.argmax(class_scores(outputs)[0])) if target is None else target
+
+
+def _cotangent(outputs: Any, chosen: int) -> Floats:
+    """Return d score of the first image / d outputs, zero for the other images."""
+    first = np.eye(1, len(outputs), dtype=np.float32)[0]
+    found = constant_cotangent(ClassTarget(chosen), tuple(outputs.shape), first)
+    return np.asarray(found.numpy(), np.float32)
 
 
 class _Passes:
@@ -98,21 +111,21 @@ class _Passes:
         self.norms: dict[str, float | None] = dict.fromkeys(runner.calls)
         places = [path for path in (None, *runner.calls) if _has_gradient(runner, path)]
         self.error = None
-        if None not in places and runner._failure is not None:
-            self.error = " ".join(str(runner._failure).split())[:400]
-        tensors = [runner._scores, *(call.tensor for call in runner.calls.values())]
+        if None not in places and None in runner._failures:
+            self.error = " ".join(str(runner._failures[None]).split())[:400]
+        tensors = [runner._outputs, *(call.tensor for call in runner.calls.values())]
 
         def run(start: int) -> None:
             wanted = places[start:]
             function = runner._cut_out(
                 f"readiness {start} of {len(places)}",
                 lambda: (
-                    [runner._images, runner._cotangent],
+                    [runner._images, runner._cotangents[None]],
                     [*tensors, *(runner._gradient(path) for path in wanted)],
                 ),
             )
             found = function(images, tf.constant(cotangent))
-            self.scores: Floats = found[0].numpy()
+            self.scores: Floats = class_scores(found[0]).numpy()
             outputs = found[1 : len(tensors)]
             self.outputs = {
                 path: output[0].numpy() for path, output in zip(runner.calls, outputs, strict=True)
@@ -178,8 +191,8 @@ def _eager(
 ) -> Trace:
     with sentence(ModelError, "The model cannot be run"):
         passed = runner.forward(images)
-    scores = passed.batch_scores.numpy()
-    chosen = int(np.argmax(scores[0])) if target is None else target
+    scores = class_scores(passed.batch_outputs).numpy()
+    chosen = _chosen(passed.batch_outputs, target)
     calls = {
         path: call
         for path, call in passed._calls.items()
@@ -188,8 +201,7 @@ def _eager(
     outputs = {path: call.tensor[0].numpy() for path, call in calls.items()}
     if not gradients:
         return Trace(_layers(calls, outputs, {}), (), None, scores, chosen)
-    cotangent = np.zeros(scores.shape, np.float32)
-    cotangent[0, chosen] = 1
+    cotangent = _cotangent(passed.batch_outputs, chosen)
     value = _taped(passed, passed._images, cotangent)
     norms: dict[str, float | None] = {}
     for path, call in calls.items():
@@ -203,6 +215,6 @@ def _eager(
 
 def _taped(passed: KerasEagerPass, tensor: Any, cotangent: Floats) -> Floats | None:
     gradient = passed._tape.gradient(
-        passed.batch_scores, tensor, output_gradients=tf.constant(cotangent)
+        passed.batch_outputs, tensor, output_gradients=tf.constant(cotangent)
     )
     return None if gradient is None else tf.convert_to_tensor(gradient).numpy()

@@ -1,0 +1,63 @@
+"""The operations of a traced graph that a gradient passes on its way from the outputs."""
+
+from typing import Any
+
+import tensorflow as tf
+
+PASSING_NO_GRADIENT = frozenset(
+    ("StopGradient", "PreventGradient", "Sign", "Floor", "Ceil", "Round", "Rint", "PyFunc")
+)
+
+
+class Way:
+    """What lies between images and outputs in a traced graph.
+
+    Parameters
+    ----------
+    graph
+        The graph, before any gradient is added to it.
+    images, outputs
+        Its input and output.
+
+    Attributes
+    ----------
+    operations
+        Those on the way with an input that depends on the images, in the order of the trace.
+    positions
+        Where each stands in the graph, by name.
+    """
+
+    def __init__(self, graph: Any, images: Any, outputs: Any) -> None:
+        every = graph.get_operations()
+        self.images, self.outputs = images, outputs
+        self.positions = {operation.name: i for i, operation in enumerate(every)}
+        needed = {outputs.op.name}
+        for operation in reversed(every):
+            if operation.name in needed:
+                needed.update(tensor.op.name for tensor in operation.inputs)
+        self._moving, self._live = {images.name}, {images.name}
+        self.operations: list[Any] = []
+        for operation in every:
+            if any(tensor.name in self._moving for tensor in operation.inputs):
+                self._moving.update(tensor.name for tensor in operation.outputs)
+                if operation.name in needed:
+                    self.operations.append(operation)
+            if operation.type in PASSING_NO_GRADIENT:
+                continue
+            if any(tensor.name in self._live for tensor in operation.inputs):
+                self._live.update(t.name for t in operation.outputs if t.dtype.is_floating)
+
+    def moves(self, tensor: Any) -> bool:
+        """Tell whether a tensor depends on the images."""
+        return tensor.name in self._moving
+
+    def is_live(self, tensor: Any) -> bool:
+        """Tell whether a tensor depends on the images through operations with gradients."""
+        return tensor.name in self._live
+
+
+def constant(tensor: Any) -> Any:
+    """Return the value of a constant as NumPy, None of anything else."""
+    while tensor.op.type in ("Identity", "Cast"):
+        tensor = tensor.op.inputs[0]
+    return tf.get_static_value(tensor)
