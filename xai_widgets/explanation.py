@@ -45,7 +45,7 @@ class Explanation:
     method
         Name of the method; `title` is its name for people.
     layer
-        The layer that was looked at, or None.
+        The layer that was looked at, a tuple where there were several, or None.
     signed
         False for methods whose maps are never negative.
     diagnostics
@@ -61,7 +61,7 @@ class Explanation:
     image: PreparedImage = field(repr=False)
     method: str
     title: str
-    layer: str | None = None
+    layer: str | tuple[str, ...] | None = None
     signed: bool = True
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -141,7 +141,7 @@ class Explanation:
         return {
             "method": self.method,
             "target": {**self.target.to_dict(), "text": self.target_text},
-            "layer": self.layer,
+            "layer": list(self.layer) if isinstance(self.layer, tuple) else self.layer,
             "score": self.score,
             "diagnostics": dict(self.diagnostics),
             "provenance": dict(self.provenance),

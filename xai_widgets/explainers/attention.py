@@ -27,7 +27,6 @@ class AttentionExplainer(Explainer):
 
     family: ClassVar[str] = "attention"
     needs: ClassVar[tuple[str, ...]] = ("attention",)
-    uses_forward_pass: ClassVar[bool] = True
     signed: ClassVar[bool] = False
 
     def stream(
@@ -79,8 +78,8 @@ class AttentionRollout(AttentionExplainer):
 
     @property
     def cost(self) -> Cost:
-        """One forward pass."""
-        return Cost(1, 0)
+        """One recorded pass, and one each way from the last layer: which tokens the score reads."""
+        return Cost(2, 1)
 
     def flow(self, model: ExplainableModel, attention: AttentionPass, target: Target) -> Any:
         """Multiply layer by layer, the later one from the left."""
@@ -114,8 +113,8 @@ class AttentionRelevance(AttentionExplainer):
 
     @property
     def cost(self) -> Cost:
-        """One pass each way."""
-        return Cost(1, 1)
+        """One pass each way, and another from the last layer: which tokens the score reads."""
+        return Cost(2, 2)
 
     def flow(self, model: ExplainableModel, attention: AttentionPass, target: Target) -> Any:
         """Add what each layer passes on."""

@@ -86,6 +86,8 @@ class Cost:
         """Say it as the method list does."""
         if self.per:
             return f"{self.forwards} forward{'s' if self.forwards > 1 else ''} per {self.per}"
+        if not self.backwards:
+            return f"{self.forwards} forward{'s' if self.forwards > 1 else ''}"
         if self.forwards == self.backwards:
             return f"{self.forwards} of each" if self.forwards > 1 else "1 forward, 1 backward"
         if self.forwards - self.backwards == 1 and self.backwards:

@@ -74,7 +74,6 @@ class Occlusion(Explainer):
         self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Cover window after window, row by row; the map fills from the top."""
-        yield Progress(0, 1)
         height, width = image.values.shape[:2]
         window = min(
             self.window_size or max(1, min(height, width) // WINDOWS_A_SIDE), height, width
@@ -83,6 +82,7 @@ class Occlusion(Explainer):
         rows = window_indicators(height, window, stride)
         columns = window_indicators(width, window, stride)
         total, backend = len(rows) * len(columns), model.backend
+        yield Progress(0, total)
         hiding = Hiding(model, image, baseline_values(model, image, self.baseline))
         score = whole_score(model, image.values, target)
         positions = np.arange(total)

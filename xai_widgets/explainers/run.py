@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from xai_widgets import __version__
-from xai_widgets.errors import MethodError, ModelError
+from xai_widgets.errors import LayerError, MethodError, ModelError
 from xai_widgets.explainers.base import Attribution, Explainer, Progress, build
+from xai_widgets.explainers.fusing import fused_stream
 from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel, PreparedImage
@@ -28,7 +29,7 @@ def explain(
     image: Any,
     method: str = "integrated_gradients",
     target: Any = None,
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     **parameters: Any,
 ) -> Explanation:
     """Explain why a model gives a target its score on one image.
@@ -45,7 +46,8 @@ def explain(
         A class position or label, a `Target` (with ``versus`` for a contrast; a class over a
         region; a layer), a function of the output, or None for the predicted class.
     layer
-        For methods that look at a layer; None for the recommended one.
+        For methods that look at a layer; None for the recommended one. Of several, the maps are
+        scaled to a maximum of one each and averaged.
     parameters
         Of the method; see its class.
 
@@ -73,7 +75,7 @@ def explain_stream(
     image: PreparedImage,
     method: str,
     target: Any = None,
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> ExplanationStream:
     """Explain in steps: yields progress and partial explanations, returns the final one.
@@ -90,10 +92,11 @@ def explain_stream(
             "The model input holds NaN or infinite values: check the preprocessing "
             "(a std of zero?)."
         )
-    chosen = model.resolve_layer(layer) if explainer.uses_layer else None
+    layers = _layers(model, layer) if explainer.uses_layer else (None,)
+    chosen = layers[0] if len(layers) == 1 else tuple(str(name) for name in layers)
     outputs = np.zeros(1, dtype=np.float32)
     if target is None or isinstance(target, RegionTarget):  # only these need the output beforehand
-        outputs = predicted_outputs(model, image, method, chosen)
+        outputs = predicted_outputs(model, image, method, layers[0])
     resolved = model.resolve_target(target, outputs, image)
 
     def finished(attribution: Attribution) -> Explanation:
@@ -113,7 +116,10 @@ def explain_stream(
             ),
         )
 
-    stream = explainer.stream(model, image, resolved, chosen)
+    if isinstance(chosen, tuple):
+        stream = fused_stream(explainer, model, image, resolved, chosen)
+    else:
+        stream = explainer.stream(model, image, resolved, chosen)
     try:
         while True:
             progress = next(stream)
@@ -129,6 +135,21 @@ def explain_stream(
         return finished(stop.value)
     finally:
         stream.close()
+
+
+def _layers(model: ExplainableModel, layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the layers to look at, each once.
+
+    Raises
+    ------
+    LayerError
+        If one does not exist, or there is none in the list.
+    """
+    if layer is None or isinstance(layer, str) or not isinstance(layer, Sequence):
+        return (model.resolve_layer(layer),)
+    if not layer:
+        raise LayerError("The list of layers is empty: give one layer or several, or None.")
+    return tuple(dict.fromkeys(model.resolve_layer(name) for name in layer))
 
 
 def predicted_outputs(
@@ -170,7 +191,7 @@ def _provenance(
     image: PreparedImage,
     explainer: Explainer,
     target: Target,
-    layer: str | None,
+    layer: str | tuple[str, ...] | None,
     seconds: float,
 ) -> dict[str, Any]:
     parameters = {
@@ -200,7 +221,7 @@ def _provenance(
         "parameters": parameters,
         "seed": parameters.get("seed"),
         "target": target.to_dict(),
-        "layer": layer,
+        "layer": list(layer) if isinstance(layer, tuple) else layer,
     }
 
 

@@ -76,13 +76,13 @@ class ScoreCAM(Explainer):
         self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Try the channels chunk by chunk; each chunk gives a map of the channels so far."""
-        yield Progress(0, 1)
         layer = model.resolve_layer(layer)
         backend, size = model.backend, (image.values.shape[0], image.values.shape[1])
         forward = model.forward_pass(image)
         score = model.target_score(forward, target)
         activation = backend.to_numpy(model.feature_map(layer, forward.activation(layer)))[0]
         maps = _chosen(activation, self.n_channels)
+        yield Progress(0, len(maps))
         on_device = backend.asarray(maps[..., None])
         hiding = Hiding(model, image, baseline_values(model, image, self.baseline))
         scores = np.empty(len(maps), dtype=np.float32)

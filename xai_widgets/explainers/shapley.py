@@ -147,11 +147,11 @@ class ShapleySampling(Explainer):
         self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Uncover superpixels chunk by chunk; every complete pair of orders gives a map."""
-        yield Progress(0, 1)
         labels = input_superpixels(image, self.n_superpixels)
         areas = np.bincount(labels.ravel())
         game = PermutationGame(len(areas), self.n_samples, self.seed)
         backend, total = model.backend, game.n_coalitions
+        yield Progress(0, total)
         hiding = Hiding(model, image, baseline_values(model, image, self.baseline, self.seed))
         ends, before = np.zeros(2), 0
         for start, stop in chunks(total, model.chunk_size):
