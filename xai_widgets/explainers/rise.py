@@ -149,7 +149,8 @@ class RISE(Explainer):
             for half, sums in enumerate(halves):  # by the mask's number, whatever the chunk
                 first = (start + half) % 2
                 sums.add(masks[first::2], scores[first::2])
-            maps = [sums.map(self.p, self.centred) for sums in halves if sums.n]
+            mean = sum(sums.scores for sums in halves) / stop if self.centred else 0.0
+            maps = [sums.map(self.p, mean) for sums in halves if sums.n]
             counts = [sums.n for sums in halves if sums.n]
             values = np.average(maps, axis=0, weights=counts).astype(np.float32)
             found = Attribution(values, score, {"reliability": reliability(maps)})
@@ -164,7 +165,7 @@ class _Sums:
     def __init__(self, backend: Backend, size: tuple[int, int]) -> None:
         self._backend = backend
         self._masks = self._weighted = backend.asarray(np.zeros(size, dtype=np.float32))
-        self._scores = 0.0
+        self.scores = 0.0
         self.n = 0
 
     def add(self, masks: Array, scores: Array) -> None:
@@ -173,16 +174,15 @@ class _Sums:
             return
         backend = self._backend
         self.n += int(masks.shape[0])
-        self._scores += float(backend.to_numpy(scores).sum(dtype=np.float64))
+        self.scores += float(backend.to_numpy(scores).sum(dtype=np.float64))
         self._masks = self._masks + backend.sum(masks, (0, 3))
         weighted = masks * backend.reshape(scores, (-1, 1, 1, 1))
         self._weighted = self._weighted + backend.sum(weighted, (0, 3))
 
-    def map(self, p: float, centred: bool) -> Floats:
-        """Return sum of scores times masks / (N p), with the mean score subtracted or not."""
-        total = self._backend.to_numpy(self._weighted).astype(np.float64)
-        if centred:
-            total -= self._scores / self.n * self._backend.to_numpy(self._masks)
+    def map(self, p: float, mean: float) -> Floats:
+        """Return the sum of (score - mean) times the mask / (N p), [H, W]."""
+        weighted = self._backend.to_numpy(self._weighted).astype(np.float64)
+        total = weighted - mean * self._backend.to_numpy(self._masks)
         return np.asarray(total / (self.n * p), dtype=np.float32)
 
 
