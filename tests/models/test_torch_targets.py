@@ -149,7 +149,7 @@ def test_an_unknown_layer_is_a_sentence() -> None:
         lambda: model.activations(batch(1), "9"),
         lambda: model.gradients(batch(1), ClassTarget(0), layer="9"),
     ):
-        with pytest.raises(LayerError, match="There is no layer|no layer '9'"):
+        with pytest.raises(LayerError, match="no layer '9'"):
             call()
 
 

@@ -1,17 +1,22 @@
 """What a loaded PyTorch module offers to explainers, found by trying it on noise."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.base import Layer
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
+from xai_widgets.models.torch_attention import AttentionMode, attention_lack, described
 from xai_widgets.models.torch_forward import TorchForwardPass
-from xai_widgets.models.torch_kinds import no_layers
+from xai_widgets.models.torch_kinds import is_compiled, no_layers
+from xai_widgets.models.torch_modes import run_in
+from xai_widgets.models.torch_rules import SMOOTH, relu_ceiling
 from xai_widgets.models.verdicts import find_lacks
 
 Floats = npt.NDArray[np.float32]
@@ -84,3 +89,71 @@ def probe_layers(
         )
     )
     return found, lacks
+
+
+class _Survey(AttentionMode):
+    """Counts ReLUs and names the activations that are none, beside the attention."""
+
+    def __init__(self, running: Sequence[str]) -> None:
+        super().__init__(running)
+        self.n_relus = 0
+        self.others: set[str] = set()
+
+    def call(
+        self,
+        name: str,
+        in_place: bool,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        self.n_relus += relu_ceiling(name, args, kwargs) is not None
+        if name in SMOOTH:
+            self.others.add(SMOOTH[name])
+        return super().call(name, in_place, func, args, kwargs)
+
+
+def survey(
+    name: str,
+    module: nn.Module,
+    predict: Callable[[torch.Tensor], Any],
+    probe: torch.Tensor,
+    layers: Sequence[Layer],
+) -> dict[str, str]:
+    """Watch one forward pass, and say what is missing: ReLUs, attention, weights.
+
+    Parameters
+    ----------
+    name, module
+        The model.
+    predict
+        Runs it on [N, H, W, C] without a graph.
+    probe
+        An input of noise, [1, H, W, C].
+    layers
+        The model's layers.
+    """
+    lacks: dict[str, str] = {}
+    if not any(parameter.is_floating_point() for parameter in module.parameters()):
+        lacks["weights"] = (
+            f"{name} holds no weights that can be exchanged: load the original model."
+        )
+    if is_compiled(module):
+        hidden = (
+            f"{name} is a TorchScript program, whose operations cannot be seen or replaced: load "
+            "the original nn.Module, or its weights with architecture=."
+        )
+        return {"relu": hidden, "attention": hidden, "weights": hidden}
+    with run_in(module) as running, _Survey(running) as seen:
+        predict(probe)
+    if not seen.n_relus:
+        others = f" (it uses {', '.join(sorted(seen.others))})" if seen.others else ""
+        lacks["relu"] = (
+            f"{name} has no ReLU{others}, and this rule is defined for ReLU alone: choose another "
+            "method."
+        )
+    found, _ = described(seen.seen, layers, (int(probe.shape[1]), int(probe.shape[2])))
+    reason = attention_lack(name, seen.seen, found)
+    if reason is not None:
+        lacks["attention"] = reason
+    return lacks

@@ -70,6 +70,11 @@ def possible_channels(module: nn.Module) -> tuple[int, ...]:
     return (1,) if convolution.in_channels == 1 else (3,)
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Tell whether a module is a TorchScript program, which runs outside of Python."""
+    return isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction)
+
+
 def no_layers(module: nn.Module, name: str) -> str:
     """Say why a module offers no layer whose output is a feature map."""
     if isinstance(module, torch.jit.ScriptModule):

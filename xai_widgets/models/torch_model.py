@@ -27,9 +27,11 @@ from xai_widgets.models.choosing import (
 )
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import Target
+from xai_widgets.models.torch_attention import AttentionMode, Seen, TorchAttentionPass
 from xai_widgets.models.torch_backend import TorchBackend
-from xai_widgets.models.torch_capabilities import probe_layers
+from xai_widgets.models.torch_capabilities import probe_layers, survey
 from xai_widgets.models.torch_forward import TorchForwardPass
+from xai_widgets.models.torch_gradients import batch_gradients
 from xai_widgets.models.torch_kinds import (
     frozen_program,
     on_device,
@@ -38,8 +40,9 @@ from xai_widgets.models.torch_kinds import (
     torch_format,
 )
 from xai_widgets.models.torch_layers import read_architecture
+from xai_widgets.models.torch_modes import run_in
 from xai_widgets.models.torch_outputs import TorchOutput
-from xai_widgets.models.torch_recording import Recorder, differentiate, place
+from xai_widgets.models.torch_recording import Graph, Recorder
 from xai_widgets.models.torch_state import (
     autograd,
     evaluating,
@@ -190,6 +193,7 @@ class TorchModel(ExplainableModel):
             self.backend.to_numpy(probe),
             self.outputs_probabilities,
         )
+        lacks.update(survey(self.name, self._module, self._predict, probe, self.layers))
         return Capabilities(lacks)
 
     # The contract -------------------------------------------------------------------------
@@ -252,15 +256,24 @@ class TorchModel(ExplainableModel):
             layer = self.resolve_layer(layer)
         with self.lock, autograd(), frozen(self._module):
             batch = self._checked(images)
-            graph = self._recorder.record(batch, layer, target.layer)
-            scores = target(graph.reduced, self.backend)
-            values = differentiate(
-                self.name, scores, graph.source, place(layer), outputs=graph.reduced
+            return batch_gradients(
+                self._recorder, self.backend, batch, target, weights, rule, layer
             )
-        values = values.float() if layer is None else self._recorder.arranged(layer, values)
-        if weights is not None:
-            values = torch.tensordot(self.backend.asarray(weights), values, dims=1)
-        return Gradients(values, scores.detach())
+
+    def attention(self, image: PreparedImage) -> TorchAttentionPass:
+        """Return the attention in one forward pass of an image; see the contract."""
+        batch = self._checked(image.values[None])
+
+        def record(target_layer: str | None) -> tuple[Graph, Sequence[Seen]]:
+            with autograd(), frozen(self._module), run_in(self._module) as running:
+                mode = AttentionMode(running)
+                with mode:
+                    graph = self._recorder.record(batch, None, target_layer)
+                return graph, mode.seen
+
+        with self.lock:
+            size = (int(batch.shape[1]), int(batch.shape[2]))
+            return TorchAttentionPass(self.name, record, self.layers, size, self.lock)
 
     def forward_pass(self, image: PreparedImage) -> TorchForwardPass:
         """Return the retained forward pass of an image; see the contract."""

@@ -1,0 +1,60 @@
+"""Gradients of a batch on PyTorch, under the backward rule that is asked for."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from xai_widgets.errors import ModelError
+from xai_widgets.models.base import Gradients
+from xai_widgets.models.targets import Target
+from xai_widgets.models.torch_backend import TorchBackend
+from xai_widgets.models.torch_recording import Recorder, differentiate, place
+from xai_widgets.models.torch_rules import ReluRule
+
+RULES = ("guided", "deconvolution", "rescale")
+
+
+def batch_gradients(
+    recorder: Recorder,
+    backend: TorchBackend,
+    images: torch.Tensor,
+    target: Target,
+    weights: Any,
+    rule: str | None,
+    layer: str | None,
+) -> Gradients:
+    """Return the gradient of a target at the images or a layer; see the model contract.
+
+    Parameters
+    ----------
+    recorder
+        Records the forward pass.
+    backend
+        The model's.
+    images, target, weights, rule, layer
+        As in `ExplainableModel.gradients`.
+
+    Raises
+    ------
+    ModelError
+        If there is no gradient, no such rule, or nothing that it applies to.
+    """
+    if rule is not None and rule not in RULES:
+        raise ModelError(f"There is no backward rule {rule!r}: give one of {', '.join(RULES)}.")
+    mode: Any = nullcontext()
+    if rule == "guided" or rule == "deconvolution":
+        mode = ReluRule(rule)
+    with mode:
+        graph = recorder.record(images, layer, target.layer)
+    if isinstance(mode, ReluRule) and not mode.n_replaced:
+        raise ModelError(
+            f"{recorder.name} has no ReLU that can be seen, and the rule {rule!r} is defined for "
+            "ReLU alone: choose another method."
+        )
+    scores = target(graph.reduced, backend)
+    values = differentiate(recorder.name, scores, graph.source, place(layer), False, graph.reduced)
+    values = values.float() if layer is None else recorder.arranged(layer, values)
+    if weights is not None:
+        values = torch.tensordot(backend.asarray(weights), values, dims=1)
+    return Gradients(values, scores.detach())
