@@ -2,7 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,10 +47,12 @@ from xai_widgets.models.torch_recording import Graph, Recorder
 from xai_widgets.models.torch_state import (
     autograd,
     evaluating,
+    find_side_effects,
     frozen,
     times_written,
     training_layers,
 )
+from xai_widgets.models.torch_weight_changes import Change, exchanged
 
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
@@ -120,6 +123,7 @@ class TorchModel(ExplainableModel):
         self.backend = TorchBackend(own_device)
         self._retained: tuple[tuple[str, str], TorchForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
+        self._exchange = self._exchanges = 0
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
         self._parts = dict(self._module.named_modules())
@@ -136,7 +140,9 @@ class TorchModel(ExplainableModel):
             )
             probe = self.backend.asarray(values)
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
-            self._find_side_effects(probe)
+            self._moving_buffers, self._draws_random, self._writes_input = [], False, False
+            found = find_side_effects(self._module, self._predict, probe)
+            self._moving_buffers, self._draws_random, self._writes_input = found
             architecture = read_architecture(self._module, self._predict, probe)
             self._recorder = Recorder(self.name, self._run, self._parts, architecture)
             outputs = self._run(probe, False)
@@ -164,25 +170,6 @@ class TorchModel(ExplainableModel):
 
     def _try(self, values: Values) -> None:
         self._run(self.backend.asarray(values), False)
-
-    def _find_side_effects(self, probe: torch.Tensor) -> None:
-        """Find out what the forward pass changes in eval mode: buffers, generators, its input."""
-        image = probe.clone()
-        before = [
-            (buffer, times_written(buffer), buffer.detach().clone())
-            for buffer in self._module.buffers()
-        ]
-        self._moving_buffers, self._draws_random, self._writes_input = [], False, False
-        with torch.random.fork_rng(devices=[]):
-            random_state = torch.get_rng_state()
-            self._run(image, False)
-            self._draws_random = not torch.equal(random_state, torch.get_rng_state())
-        self._writes_input = times_written(image) > 0
-        for buffer, written, value in before:
-            if times_written(buffer) != written:
-                with torch.no_grad():
-                    buffer.copy_(value)
-                self._moving_buffers.append(buffer)
 
     def _probe_capabilities(self, probe: torch.Tensor) -> Capabilities:
         self.layers, lacks = probe_layers(
@@ -275,6 +262,22 @@ class TorchModel(ExplainableModel):
             size = (int(batch.shape[1]), int(batch.shape[2]))
             return TorchAttentionPass(self.name, record, self.layers, size, self.lock)
 
+    @contextmanager
+    def changed_weights(self, change: Change) -> Iterator[None]:
+        """Use other weights for a while, on this thread alone; see the contract."""
+        reason = self.capabilities.reason(("weights",))
+        if reason is not None:
+            raise ModelError(reason)
+        with self.lock:
+            own = self._retained, self._hashed, self._exchange
+            self._exchanges += 1
+            try:
+                with exchanged(self._module, change):
+                    self._retained, self._hashed, self._exchange = None, None, self._exchanges
+                    yield
+            finally:
+                self._retained, self._hashed, self._exchange = own
+
     def forward_pass(self, image: PreparedImage) -> TorchForwardPass:
         """Return the retained forward pass of an image; see the contract."""
         key = (image.key, self.fingerprint)
@@ -349,7 +352,8 @@ class TorchModel(ExplainableModel):
             for tensor in (*part._parameters.values(), *part._buffers.values())
             if tensor is not None
         ]
-        return f"{hash(tuple(state)):x}"
+        # Tensors of one exchange of weights may lie where those of another lay.
+        return f"{hash((self._exchange, *state)):x}"
 
     @property
     def weight_hash(self) -> str:

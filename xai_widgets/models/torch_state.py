@@ -56,6 +56,42 @@ def evaluating(
                     part._buffers[name] = buffer
 
 
+def find_side_effects(
+    module: nn.Module, run: Callable[[torch.Tensor], Any], images: torch.Tensor
+) -> tuple[list[torch.Tensor], bool, bool]:
+    """Find out what a forward pass changes in eval mode, and put it back.
+
+    Parameters
+    ----------
+    module
+        The user's model.
+    run
+        Runs it in eval mode, without care for side effects.
+    images
+        [N, H, W, C].
+
+    Returns
+    -------
+    tuple
+        The buffers that it writes; whether it draws random numbers; whether it writes its input.
+    """
+    own = images.clone()
+    before = [
+        (buffer, times_written(buffer), buffer.detach().clone()) for buffer in module.buffers()
+    ]
+    with torch.random.fork_rng(devices=[]):
+        random_state = torch.get_rng_state()
+        run(own)
+        draws_random = not torch.equal(random_state, torch.get_rng_state())
+    moving = []
+    for buffer, written, value in before:
+        if times_written(buffer) != written:
+            with torch.no_grad():
+                buffer.copy_(value)
+            moving.append(buffer)
+    return moving, draws_random, times_written(own) > 0
+
+
 @contextmanager
 def autograd(enabled: bool = True) -> Iterator[None]:
     """Let autograd record, or not, whatever mode the caller is in."""
