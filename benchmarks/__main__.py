@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.paired import HEADER, Line
 from benchmarks.tables import Table
 
-NAMES = ("attribution", "keras", "memory", "opacity", "readiness", "localisation")
+NAMES = ("attribution", "keras", "memory", "opacity", "readiness", "quadrature", "localisation")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

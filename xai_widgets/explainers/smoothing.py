@@ -63,8 +63,8 @@ def noisy_copies(
 
 
 def score_of(model: ExplainableModel, image: PreparedImage, target: Target) -> float:
-    """Return the target's score of the image, for one forward pass."""
-    return float(model.backend.to_numpy(model.target_scores(image.values[None], target))[0])
+    """Return the target's score of the image, from the pass that predicted it if there was one."""
+    return model.target_score(model.forward_pass(image), target)
 
 
 @dataclass(frozen=True)
