@@ -140,6 +140,10 @@ class KerasGraph:
         tuple
             [N, H, W, C] or [H, W, C], and what the target is made from, [N, K] or [N, h, w, K].
         """
+        if weights is not None and self._rule in ("guided", "deconvolution"):
+            # these rules keep what is positive: weights of other signs must come after them
+            values, origin = self.gradients(images, target, None, layer)
+            return tf.tensordot(tf.cast(weights, tf.float32), values, axes=1), origin
         shape = tuple(self._origin(target.layer).shape[1:])
         key = (target.layer, layer, weights is not None)
         if not target.linear or None in shape:

@@ -12,6 +12,7 @@ from xai_widgets.models.base import ForwardPass, Layer
 from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import LOGITS, Output
+from xai_widgets.models.keras_rescale import incomplete_operations
 from xai_widgets.models.keras_rules import relu_operations
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.targets import ClassTarget
@@ -106,6 +107,13 @@ def rule_lacks(runner: Runner, name: str) -> dict[str, str]:
         "relu": f"{name} has no ReLU: the rules of guided backprop and deconvolution apply to "
         "ReLUs alone, so choose another method."
     }
+
+
+def not_exact(runner: Runner) -> tuple[str, ...]:
+    """Return the operations for which the rescale rule has no exact form."""
+    if isinstance(runner, KerasEager):
+        return ("a call that TensorFlow cannot trace",)
+    return incomplete_operations(runner.way)
 
 
 def remarks(model: keras.Model, output: Output, probabilities: bool, eager: bool) -> list[str]:

@@ -38,6 +38,7 @@ from xai_widgets.models.keras_loading import (
     Runner,
     device_of,
     name_of,
+    not_exact,
     read_layers,
     remarks,
     rule_lacks,
@@ -166,6 +167,7 @@ class KerasModel(ExplainableModel):
             isinstance(runner, KerasEager),
         )
         self.capabilities = self._probe_capabilities(probe, runner)
+        self.incomplete = not_exact(runner)
         self.findings = tuple(notes)
 
     # Loading ------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import tensorflow as tf
 PASSING_NO_GRADIENT = frozenset(
     ("StopGradient", "PreventGradient", "Sign", "Floor", "Ceil", "Round", "Rint", "PyFunc")
 )
+SIZES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
+"""What tells the shape of a tensor, and nothing of its values."""
 
 
 class Way:
@@ -38,6 +40,8 @@ class Way:
         self._moving, self._live = {images.name}, {images.name}
         self.operations: list[Any] = []
         for operation in every:
+            if operation.type in SIZES:
+                continue
             if any(tensor.name in self._moving for tensor in operation.inputs):
                 self._moving.update(tensor.name for tensor in operation.outputs)
                 if operation.name in needed:
