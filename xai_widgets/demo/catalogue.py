@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 DATA_OF = {
     "lesions": "lesions",
     "lesions-shortcut": "lesions",
+    "lesion-area": "lesions",
     "animals": "animals",
+    "scenes": "scenes",
     "digits": "digits",
 }
-"""The data set that each demo network classifies."""
+"""The data set that each demo network was made for."""
+
+TASKS = {"scenes": "segmentation", "lesion-area": "regression"}
+"""What the networks do that do not classify pictures."""
 
 FRAMEWORKS = ("torch", "tensorflow")
-ARCHITECTURES = ("cnn",)
+ARCHITECTURES = {"animals": ("cnn", "vit")}
+"""The architectures of the networks that have several; the first is the usual one."""
 
 
 def model(name: str, framework: str = "torch", architecture: str = "cnn") -> ExplainableModel:
@@ -33,12 +39,14 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
     ----------
     name : str
         "lesions" and "lesions-shortcut" tell benign from malignant; the second was trained where a
-        ruler lay beside every malignant lesion and no other. "animals" tells five coats apart,
-        "digits" ten digits.
+        ruler lay beside every malignant lesion and no other. "lesion-area" estimates the share of
+        the picture that the lesion covers. "animals" tells five coats apart, "digits" ten digits.
+        "scenes" gives each pixel one of five classes or the background.
     framework : str
         "torch" or "tensorflow" (Keras 3): the same weights in either.
     architecture : str
-        "cnn": a small residual network.
+        "cnn": a small residual network, for "scenes" a U-Net. "vit", for "animals": a small vision
+        transformer with a class token.
 
     Raises
     ------
@@ -49,17 +57,22 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
     """
     name = choice(name, DATA_OF, "demo model")
     framework = choice(framework, FRAMEWORKS, "framework for the demo models called")
-    architecture = choice(architecture, ARCHITECTURES, "demo architecture")
+    known = ARCHITECTURES.get(name, ("cnn",))
+    architecture = choice(architecture, known, f'architecture of the demo model "{name}" called')
+    weights = name if architecture == known[0] else f"{name}-{architecture}"
     build = _builder(framework)
     from xai_widgets.models import Preprocessing, load
 
-    design = DESIGNS[name]
+    design = DESIGNS[weights]
+    task = TASKS.get(name)
+    options: dict[str, Any] = {} if task is None else {"task": task}
     return load(
-        build(name),
-        labels=CLASS_NAMES[DATA_OF[name]],
+        build(weights),
+        labels=("lesion area",) if task == "regression" else CLASS_NAMES[DATA_OF[name]],
         preprocessing=Preprocessing(
             size=(design.size, design.size), mean=design.mean, std=design.std
         ),
+        **options,
     )
 
 

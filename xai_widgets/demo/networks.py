@@ -1,7 +1,8 @@
-"""The demo networks: small residual CNNs with BatchNorm and ReLU, and where their weights live.
+"""The demo networks: small residual CNNs with BatchNorm and ReLU, and how all of them are built.
 
-Every ReLU is a module of its own and nothing is computed in place, so that any method that hooks
-modules sees all of them. He et al., "Deep residual learning for image recognition", CVPR 2016.
+The vision transformer and the U-Net are in `transformer` and `unet`. Every ReLU is a module of its
+own and nothing is computed in place, so that any method that hooks modules sees all of them. He et
+al., "Deep residual learning for image recognition", CVPR 2016.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from .designs import DESIGNS, WEIGHTS, Design, weights_path
+from .designs import (
+    DESIGNS,
+    WEIGHTS,
+    AnyDesign,
+    Design,
+    TransformerDesign,
+    UNetDesign,
+    weights_path,
+)
+from .transformer import VisionTransformer, initialise
+from .unet import UNet
 
 __all__ = ["DESIGNS", "WEIGHTS", "Design", "SmallResNet", "build", "fresh", "weights_path"]
 
@@ -82,16 +93,21 @@ class SmallResNet(nn.Module):
         return logits
 
 
-def fresh(design: Design, seed: int) -> SmallResNet:
+def fresh(design: AnyDesign, seed: int) -> nn.Module:
     """Return an untrained network whose weights depend on the seed alone."""
     # Built on "meta" first: layers initialise themselves from torch's global generator otherwise.
     with torch.device("meta"):
-        network = SmallResNet(design)
+        network = _shaped(design)
     network = network.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
+    if isinstance(network, VisionTransformer):
+        initialise(network, generator)
+        return network
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.05, generator=generator)
             nn.init.zeros_(module.bias)
@@ -105,13 +121,19 @@ def fresh(design: Design, seed: int) -> SmallResNet:
     return network
 
 
+def _shaped(design: AnyDesign) -> nn.Module:
+    if isinstance(design, TransformerDesign):
+        return VisionTransformer(design)
+    return UNet(design) if isinstance(design, UNetDesign) else SmallResNet(design)
+
+
 def metadata(name: str) -> dict[str, str]:
     """Return what is known about shipped weights: classes, accuracy, seed, versions."""
     with safe_open(weights_path(name), framework="pt") as file:
         return dict(file.metadata() or {})
 
 
-def build(name: str) -> SmallResNet:
+def build(name: str) -> nn.Module:
     """Return a demo network with its trained weights, in evaluation mode.
 
     Parameters
@@ -131,7 +153,7 @@ def _widened(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def normalised(images: Sequence[object] | object, design: Design) -> Tensor:
+def normalised(images: Sequence[object] | object, design: AnyDesign) -> Tensor:
     """Return uint8 images [N, H, W, 3] as normalised float32 [N, 3, H, W], channels last."""
     pixels = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (design.mean, design.std))

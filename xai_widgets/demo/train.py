@@ -14,108 +14,46 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from . import Dataset, dataset
-from .networks import DESIGNS, Design, SmallResNet, fresh, normalised, weights_path
+from .augmentation import augmented, moved, relit
+from .data import CLASS_NAMES, Dataset, dataset
+from .designs import DESIGNS, AnyDesign, weights_path
+from .networks import fresh, normalised
+from .recipes import RECIPES, Recipe
+from .scores import accuracy, measured, probabilities
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one demo network is trained.
-
-    Attributes
-    ----------
-    data : str
-        Name of the data set.
-    options : mapping
-        Options of the data set, for training.
-    n : int
-        Training pictures, drawn once and augmented anew in every epoch.
-    epochs, batch : int
-        Passes over the pictures, and pictures per step.
-    rate : float
-        Highest learning rate; it rises over the first tenth of the steps and falls as a cosine.
-    smoothing : float
-        Label smoothing: keeps probabilities away from 0 and 1, where gradients vanish.
-    decay : float
-        Weight decay (AdamW).
-    turns, mirrors : bool
-        Whether quarter turns and up-down mirrors, or left-right mirrors, keep the class.
-    shift_px : int
-        Largest random shift.
-    seed : int
-        Seed of data, weights and augmentation.
-    """
-
-    data: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    n: int = 4000
-    epochs: int = 12
-    batch: int = 50
-    rate: float = 4e-3
-    smoothing: float = 0.08
-    decay: float = 2e-2
-    turns: bool = False
-    mirrors: bool = True
-    shift_px: int = 6
-    seed: int = 1
-
-
-_LESIONS = Recipe("lesions", {"ruler": "random"}, turns=True)
-RECIPES = {
-    "lesions": _LESIONS,
-    "lesions-shortcut": replace(_LESIONS, options={"ruler": "malignant"}),
-    "animals": Recipe("animals", n=5000, epochs=12),
-    "digits": Recipe("digits", n=1240, epochs=25, mirrors=False, shift_px=2),
-}
+__all__ = [
+    "DESIGNS",
+    "RECIPES",
+    "Recipe",
+    "Trained",
+    "accuracy",
+    "augmented",
+    "fit",
+    "main",
+    "probabilities",
+    "save",
+    "train",
+]
 
 
 @dataclass(frozen=True)
 class Trained:
     """A trained network with the mean loss of each step, the seconds it took and the precision."""
 
-    network: SmallResNet
+    network: nn.Module
     losses: list[float]
     seconds: float
     precision: str
-
-
-def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Return uint8 images [N, H, W, 3] mirrored, turned, shifted, relit and with noise.
-
-    The result is float32 in the 0..255 scale.
-    """
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(shape, generator=generator)
-
-    n = len(images)
-    x = images.float()
-    if recipe.mirrors:
-        x = torch.where(uniform(0, 1, n, 1, 1, 1) < 0.5, x.flip(2), x)
-    if recipe.turns:
-        x = torch.where(uniform(0, 1, n, 1, 1, 1) < 0.5, x.flip(1), x)
-        x = torch.where(uniform(0, 1, n, 1, 1, 1) < 0.5, x.transpose(1, 2), x)
-    s = recipe.shift_px
-    if s:
-        padded = F.pad(x.permute(0, 3, 1, 2), (s, s, s, s), mode="replicate").permute(0, 2, 3, 1)
-        dy, dx = torch.randint(0, 2 * s + 1, (2,), generator=generator).tolist()
-        x = padded[:, dy : dy + x.shape[1], dx : dx + x.shape[2]]
-    contrast, brightness = uniform(0.8, 1.2, n, 1, 1, 1), uniform(-0.08, 0.08, n, 1, 1, 3) * 255
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * contrast + mean + brightness
-    level = uniform(0, 0.05, n, 1, 1, 1) * 255
-    x = x + level * torch.randn(x.shape, generator=generator)
-    return x.clamp(0, 255)
 
 
 def _rate_factor(step: int, steps: int) -> float:
@@ -126,9 +64,38 @@ def _rate_factor(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(1, steps - ramp)))
 
 
+def _answers(data: Dataset, recipe: Recipe) -> tuple[Tensor, bool]:
+    """Return what is to be learnt, labels [N] or maps [N, H, W], and whether it is maps."""
+    if recipe.task == "segmentation":
+        assert data.segmentation is not None
+        return torch.from_numpy(data.segmentation.astype(np.uint8)), True
+    if recipe.task == "regression":
+        return torch.from_numpy(data.masks[recipe.mask]), True
+    return torch.from_numpy(data.labels), False
+
+
+def _loss(out: Tensor, answer: Tensor, recipe: Recipe) -> Tensor:
+    """Return the loss of outputs [N, K] or [N, K, H, W] against labels [N] or maps [N, H, W]."""
+    if recipe.task == "regression":
+        # In units of a usual error, so that the learning rate means what it does elsewhere.
+        return F.smooth_l1_loss(out[:, 0] / 0.05, answer.float().mean((1, 2)) / 0.05)
+    if recipe.task == "classification":
+        return F.cross_entropy(out, answer, label_smoothing=recipe.smoothing)
+    # Overlap beside entropy (Milletari et al. 2016), as most pixels are background. Both from one
+    # logarithm: on maps this large the loss costs as much as a convolution.
+    log_found = out.log_softmax(1)
+    there = F.one_hot(answer, out.shape[1]).permute(0, 3, 1, 2).float()
+    wanted = there * (1 - recipe.smoothing) + recipe.smoothing / out.shape[1]
+    entropy = -(log_found * wanted).sum(1).mean()
+    found = log_found.exp()
+    both = (found * there).sum((0, 2, 3))
+    dice = 2 * both / (found.sum((0, 2, 3)) + there.sum((0, 2, 3)) + 1)
+    return entropy + 0.5 * (1 - dice.mean())
+
+
 def fit(
     data: Dataset,
-    design: Design,
+    design: AnyDesign,
     recipe: Recipe,
     bfloat16: bool = False,
     report: Callable[[str], None] | None = None,
@@ -139,7 +106,7 @@ def fit(
     ----------
     data : Dataset
         Training pictures.
-    design : Design
+    design : AnyDesign
         Shape of the network.
     recipe : Recipe
         How to train.
@@ -160,7 +127,8 @@ def fit(
         ],
         lr=recipe.rate,
     )
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    images = torch.from_numpy(data.images)
+    answers, are_maps = _answers(data, recipe)
     per_epoch = len(images) // recipe.batch
     steps = per_epoch * recipe.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _rate_factor(s, steps))
@@ -170,12 +138,24 @@ def fit(
         order = torch.randperm(len(images), generator=generator)
         for step in range(per_epoch):
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-            pictures = augmented(images[chosen], recipe, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                logits = network(normalised(pictures, design))
-            loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=recipe.smoothing)
+            pictures, answer = images[chosen].float(), answers[chosen]
+            if are_maps:
+                pictures = torch.cat([pictures, answer[..., None].float()], -1)
+            pictures = moved(pictures, recipe, generator)
+            if are_maps:
+                pictures, answer = pictures[..., :3], pictures[..., 3].long()
+            x = normalised(relit(pictures, generator), design)
+            # The fused attention's backward pass is four times slower in bfloat16 on processors.
+            with (
+                sdpa_kernel(SDPBackend.MATH),
+                torch.autocast("cpu", torch.bfloat16, enabled=bfloat16),
+            ):
+                out = network(x)
+            loss = _loss(out.float(), answer, recipe)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.longest_step:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.longest_step)
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
@@ -186,25 +166,9 @@ def fit(
     return Trained(network.eval(), losses, seconds, "bfloat16" if bfloat16 else "float32")
 
 
-@torch.no_grad()
-def probabilities(
-    network: nn.Module, images: NDArray[np.uint8], design: Design, batch: int = 100
-) -> NDArray[np.float32]:
-    """Return the probabilities [N, n_classes] of uint8 images [N, H, W, 3]."""
-    chunks = [
-        network(normalised(images[i : i + batch], design)).softmax(1).numpy()
-        for i in range(0, len(images), batch)
-    ]
-    return np.concatenate(chunks)
-
-
-def accuracy(network: nn.Module, data: Dataset, design: Design) -> float:
-    """Return the share of pictures whose most probable class is their label."""
-    predicted = probabilities(network, data.images, design).argmax(1)
-    return float((predicted == data.labels).mean())
-
-
-def save(trained: Trained, name: str, recipe: Recipe, score: float, n: int, path: Path) -> None:
+def save(
+    trained: Trained, name: str, recipe: Recipe, scores: Mapping[str, str], path: Path
+) -> None:
     """Write the weights as float16 safetensors, with what is known about them beside them."""
     state = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
@@ -212,12 +176,12 @@ def save(trained: Trained, name: str, recipe: Recipe, score: float, n: int, path
     }
     metadata = {
         "name": name,
-        "classes": json.dumps(list(_class_names(recipe))),
+        "classes": json.dumps(list(_output_names(recipe))),
         "recipe": json.dumps({**vars(recipe), "options": dict(recipe.options)}),
         "seed": str(recipe.seed),
-        "accuracy": f"{score:.4f}",
-        "accuracy_n": str(n),
+        **scores,
         "precision": trained.precision,
+        "threads": str(torch.get_num_threads()),
         "seconds": f"{trained.seconds:.0f}",
         "versions": json.dumps(
             {
@@ -231,8 +195,10 @@ def save(trained: Trained, name: str, recipe: Recipe, score: float, n: int, path
     path.write_bytes(serialised(state, metadata))
 
 
-def _class_names(recipe: Recipe) -> tuple[str, ...]:
-    return dataset(recipe.data, n=1).class_names
+def _output_names(recipe: Recipe) -> tuple[str, ...]:
+    if recipe.task == "regression":
+        return (f"{recipe.mask} area",)
+    return CLASS_NAMES[recipe.data]
 
 
 def train(name: str, folder: Path | None, bfloat16: bool, report: Callable[[str], None]) -> None:
@@ -241,12 +207,13 @@ def train(name: str, folder: Path | None, bfloat16: bool, report: Callable[[str]
     report(f"{name}: drawing {recipe.n} pictures")
     data = dataset(recipe.data, n=recipe.n, seed=recipe.seed, split="train", **recipe.options)
     trained = fit(data, design, recipe, bfloat16, lambda line: report(f"{name}: {line}"))
-    n = 500 if recipe.data == "digits" else 1000
+    n = {"digits": 500, "scenes": 400}.get(recipe.data, 1000)
     held_out = dataset(recipe.data, n=n, seed=recipe.seed, split="test", **recipe.options)
-    score = accuracy(trained.network, held_out, design)
+    scores = measured(trained.network, held_out, design, recipe)
     path = (folder / f"{name}.safetensors") if folder else weights_path(name)
-    save(trained, name, recipe, score, n, path)
-    report(f"{name}: {score:.1%} of {n} held-out pictures, {trained.seconds:.0f} s, wrote {path}")
+    save(trained, name, recipe, scores, path)
+    what, score = next(iter(scores.items()))
+    report(f"{name}: {what} {score} on {n} held-out pictures, {trained.seconds:.0f} s, {path}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
