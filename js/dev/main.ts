@@ -3,7 +3,7 @@ import createAttention from "../src/widgets/attention/index";
 import create from "../src/widgets/explorer/index";
 import createReadiness from "../src/widgets/readiness/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
-import { type KernelOptions, MockKernel } from "../tests/mock_kernel";
+import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
 
@@ -24,12 +24,20 @@ const options: Record<string, KernelOptions> = {
     manual: true,
     setup: { verdict: { verdict: "inference-only", sentence: refused, findings: [] }, methods: [] },
   },
+  methods: { setup: { methods: manyMethods() } },
+  dense: { setup: { labels: ["background", "tree", "house", "car"], task: "segmentation" } },
+  area: { setup: { labels: ["lesion area"], classifier: false, task: "regression" } },
+  neuron: {},
   large: { display: 2400 },
   badge: { report: "lost" },
 };
 const model = new MockModel(
   scene === "region" || scene === "busy" ? { region: RULER, ablation: "blur" } : {},
 );
+if (scene === "methods") model.state.method = "shap_1";
+if (scene === "dense") model.state.region = RULER;
+if (scene === "neuron")
+  model.state.target = { kind: "layer", layer: "stage3.block2", channel: 7, position: null, reduce: "max" };
 if (scene === "cam") model.state.method = "grad_cam";
 const checked = scene.startsWith("check-") ? scene.slice("check-".length) : null;
 const attention = scene.startsWith("attention") ? scene : null;

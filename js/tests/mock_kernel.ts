@@ -1,5 +1,6 @@
 // A fake kernel for tests and the development page: generated lesions with a ruler, and maps that find it.
 import type { Asked, LayerInfo, MethodInfo, ParameterInfo, Setup } from "../src/core/protocol";
+import { isClass } from "../src/core/store";
 import { f32, type MockModel, u8 } from "./mock_model";
 import { REPORTS } from "./mock_report";
 
@@ -59,6 +60,7 @@ const method = (name: string, title: string, cost: string, extra: Partial<Method
   family: "gradient",
   applicable: true,
   reason: null,
+  note: null,
   cost,
   uses_layer: false,
   reference: "",
@@ -66,12 +68,38 @@ const method = (name: string, title: string, cost: string, extra: Partial<Method
   ...extra,
 });
 
+const FAMILIES = ["gradient", "path", "cam", "shap", "noise", "perturbation", "attention"];
+
+/** As many methods as there are, four a family; those of attention do not apply. */
+export const manyMethods = (): MethodInfo[] =>
+  FAMILIES.flatMap((family) =>
+    Array.from({ length: 4 }, (_, i) =>
+      method(
+        `${family}_${i}`,
+        `${family === "cam" ? "Layer" : "Own"} ${family} ${i + 1}`,
+        `${i * 20 + 2} forwards, ${i * 20 + 1} backwards`,
+        {
+          family,
+          applicable: family !== "attention",
+          reason: family === "attention" ? "The model has no attention that can be seen." : null,
+          note:
+            family === "shap"
+              ? "Not complete: softmax has no exact rule, so that the maps miss part of the score."
+              : null,
+          reference: "Somebody et al. 2019, arXiv:1906.10670",
+          parameters: i % 2 ? [baseline, steps, noise, absolute] : [],
+        },
+      ),
+    ),
+  );
+
 export function makeSetup(changes: Partial<Setup> = {}): Setup {
   return {
     title: "Lesions, shortcut",
     framework: "torch",
     labels: ["benign", "malignant"],
     classifier: true,
+    task: "classification",
     n_images: N,
     layers: [
       layer("stem", [64, 64, 16], 0, { main: false }),
@@ -151,7 +179,7 @@ export function lesion(index: number, size = SIZE) {
 export function attribution(asked: Asked, size = SIZE) {
   const index = asked.image_index;
   const next = random(index + asked.method.length);
-  const flip = asked.target?.index === 0 ? -1 : 1;
+  const flip = isClass(asked.target) && asked.target.index === 0 ? -1 : 1;
   const sharp = asked.method !== "grad_cam";
   const values = new Float32Array(size * size);
   for (let y = 0; y < size; y += 1) {
@@ -284,8 +312,9 @@ export class MockKernel {
   map(partial = false): void {
     const { asked } = this;
     const p = this.probabilities;
-    const index = asked.target?.index ?? p.indexOf(Math.max(...p));
-    const target = { kind: "class" as const, index, versus: asked.target?.versus ?? null };
+    const own = isClass(asked.target) ? asked.target : null;
+    const index = own?.index ?? p.indexOf(Math.max(...p));
+    const target = { kind: "class" as const, index, versus: own?.versus ?? null };
     const size = this.options.display ?? SIZE;
     const info = this.setup.methods.find((candidate) => candidate.name === asked.method);
     this.model.receive(

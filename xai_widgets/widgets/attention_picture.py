@@ -42,7 +42,9 @@ def draw_attention(
         "max": lambda: rows[:-1].max(axis=0),
         "rollout": lambda: rows[-1],
     }.get(str(head), lambda: rows[int(head)])()
-    height = math.ceil(layer.heads / HEADS_A_ROW)
+    in_a_row = 2 if layer.heads <= HEADS_A_ROW else HEADS_A_ROW
+    span = HEADS_A_ROW // in_a_row
+    height = math.ceil(layer.heads / in_a_row)
     figure = Figure(figsize=(10, max(3.4, 1.7 * height)), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     grid = GridSpec(height, 2 * HEADS_A_ROW, figure=figure)
@@ -72,7 +74,8 @@ def draw_attention(
         f"Layer {number} of {total}, {name}",
     )
     for index in range(layer.heads):
-        place = grid[index // HEADS_A_ROW, 2 * pane + index % HEADS_A_ROW]
+        start = 2 * pane + span * (index % in_a_row)
+        place = grid[index // in_a_row, start : start + span]
         draw(figure.add_subplot(place), rows[index], f"{index + 1}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

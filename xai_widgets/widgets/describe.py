@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from xai_widgets.explainers.base import parameter_records
-from xai_widgets.explainers.registry import explainers, methods
+import numpy as np
+
+from xai_widgets.explainers.base import Explainer, parameter_records
+from xai_widgets.explainers.registry import explainers, find, methods
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.preprocessing import preprocessing_text
@@ -21,6 +23,7 @@ def setup(model: ExplainableModel, n_images: int) -> dict[str, Any]:
         "framework": model.framework,
         "labels": list(model.labels),
         "classifier": model.is_classifier,
+        "task": model.task,
         "n_images": n_images,
         "layers": [
             {
@@ -50,10 +53,34 @@ def method_records(model: ExplainableModel) -> list[dict[str, Any]]:
         {
             "name": record["method"],
             **{key: value for key, value in record.items() if key != "method"},
-            "parameters": parameter_records(known[record["method"]]),
+            "parameters": form_records(known[record["method"]], model),
         }
         for record in methods(model)
     ]
+
+
+def form_records(explainer: type[Explainer], model: ExplainableModel) -> list[dict[str, Any]]:
+    """Return the parameters of a form: nothing to choose where the model leaves no choice."""
+    gone = set() if model.capabilities.reason(("patches",)) is None else {"patches"}
+    records = []
+    for record in parameter_records(explainer):
+        if record["choices"] is not None:
+            record = {**record, "choices": [name for name in record["choices"] if name not in gone]}
+            if len(record["choices"]) < 2:
+                continue
+        records.append(record)
+    return records
+
+
+def first_method(model: ExplainableModel) -> str:
+    """Return the method to begin with: the first by gradients, else the one that costs least."""
+    applicable = [find(record["method"]) for record in methods(model) if record["applicable"]]
+    if not applicable:
+        return ""
+    costs = [explainer().cost for explainer in applicable]
+    if any(cost.backwards for cost in costs):
+        return applicable[[cost.backwards > 0 for cost in costs].index(True)].name
+    return applicable[int(np.argmin([cost.forwards for cost in costs]))].name
 
 
 def verdict(model: ExplainableModel) -> dict[str, Any]:

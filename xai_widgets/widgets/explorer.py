@@ -1,5 +1,6 @@
 """The Explorer: pick an image, a class, a layer and a method, and see why the model says so."""
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,22 +11,28 @@ from traitlets import Dict, Int, Unicode, observe, validate
 
 from xai_widgets.errors import MethodError, XaiError
 from xai_widgets.explainers.base import build
-from xai_widgets.explainers.registry import find, methods
+from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.models.loading import load
-from xai_widgets.models.targets import resolve_target
+from xai_widgets.models.targets import (
+    ClassTarget,
+    FunctionTarget,
+    RegionTarget,
+    resolve_target,
+)
 from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.checking import checked, report_payload
-from xai_widgets.widgets.describe import MAX_THUMBNAILS, setup
+from xai_widgets.widgets.describe import MAX_THUMBNAILS, first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
-from xai_widgets.widgets.regions import FILLS, check_region, crop
+from xai_widgets.widgets.regions import FILLS, check_region, crop, region_mask
 
 THUMBNAIL_SIDE = 96
+MAX_BACKGROUND = 16
 MAX_CROP_SIDE = 2048
 STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
 
@@ -54,7 +61,9 @@ class Explorer(PicturedWidget):
         Position of the image, from 0.
     target : dict or None
         ``{"kind": "class", "index": 3, "versus": None}``; None follows the predicted class. May be
-        set to a class position, a label or a `ClassTarget` as well.
+        set to a class position, a label, a `ClassTarget`, a `LayerTarget` (``{"kind": "layer",
+        "layer", "channel", "position", "reduce"}``) or a function of the output as well. The
+        class of a segmentation is explained over `region`, where one is marked.
     layer : str or None
         For methods that look at a layer; None for the recommended one.
     method : str
@@ -93,10 +102,10 @@ class Explorer(PicturedWidget):
         self._shown = Shown()
         self._task: Task | None = None
         self._segments: dict[str, LabelMap] = {}
+        self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._checked: dict[str, Any] | None = None
         if "method" not in traits:
-            applicable = [record for record in methods(loaded) if record["applicable"]]
-            traits["method"] = applicable[0]["method"] if applicable else ""
+            traits["method"] = first_method(loaded)
         super().__init__(loaded, **traits)
         self._start()
 
@@ -117,7 +126,23 @@ class Explorer(PicturedWidget):
         with _as_state_error():
             if value is None:
                 return None
-            return resolve_target(value, self.model.labels, 0).to_dict()
+            return self._wire_target(value)
+
+    def _wire_target(self, value: Any) -> dict[str, Any]:
+        """Return a target's wire form after checking that there is such a thing."""
+        if isinstance(value, dict) and value.get("name") in self._functions:
+            return self._functions[value["name"]].to_dict()
+        target = resolve_target(value, self.model.labels, 0)
+        if isinstance(target, RegionTarget):
+            raise StateError(
+                "The Explorer takes a region from its trait `region`: set `target` to the class "
+                "and `region` to the region."
+            )
+        if isinstance(target, FunctionTarget):
+            self._functions[target.name] = target
+        if target.layer is not None:
+            self.model.resolve_layer(target.layer)
+        return target.to_dict()
 
     @validate("layer")
     def _check_layer(self, proposal: Any) -> str | None:
@@ -182,6 +207,38 @@ class Explorer(PicturedWidget):
         """Hold the state still and give what is shown, or None if a newer job took over."""
         with self._state_lock:
             yield self._shown if request.revision == self._revision else None
+
+    def target_of(self, request: Request, image: DisplayImage, predicted: int) -> Any:
+        """Return what a request explains: a segmentation's class over the region, if any."""
+        wire: dict[str, Any] = request.target or ClassTarget(predicted).to_dict()
+        if wire["kind"] == "function":
+            return self._functions[wire["name"]]
+        if self.model.task != "segmentation" or not request.region or wire["kind"] != "class":
+            return wire
+        mask = region_mask(request.region, image, lambda: self.superpixels(image))
+        return RegionTarget(wire["index"], mask, wire["versus"], request.region)
+
+    def background(self, index: int) -> list[DisplayImage]:
+        """Return up to sixteen of the other pictures, evenly spread; broken ones are left out.
+
+        Raises
+        ------
+        MethodError
+            If there is no other picture.
+        """
+        others = [other for other in range(len(self.images)) if other != index]
+        found = []
+        for other in others[:: max(1, math.ceil(len(others) / MAX_BACKGROUND))]:
+            try:
+                found.append(self.images[other])
+            except XaiError:
+                continue
+        if not found:
+            raise MethodError(
+                "The background 'images' needs other pictures beside this one: choose another "
+                "background, or give the Explorer more images."
+            )
+        return found
 
     def superpixels(self, image: DisplayImage) -> LabelMap:
         """Return the superpixels of a picture, uint16 [h, w]; the last few are remembered."""

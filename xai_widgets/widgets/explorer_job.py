@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xai_widgets.explainers.base import Progress
+from xai_widgets.explainers.base import Progress, parameter_records
+from xai_widgets.explainers.registry import find
 from xai_widgets.explainers.run import explain_stream, predicted_outputs
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import PreparedImage
-from xai_widgets.models.targets import Target
+from xai_widgets.models.targets import RegionTarget, Target, resolve_target
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import facts, notes
 from xai_widgets.widgets.engine import Outcome, Steps
@@ -101,9 +102,9 @@ class ExplorerJob:
         yield
         if request.method:
             self._stage = "explain"
-            yield from self._explain(
-                image, explorer.model.resolve_target(request.target, outputs, image)
-            )
+            predicted = explorer.model.predicted_class(outputs)
+            asked = explorer.target_of(request, image.display, predicted)
+            yield from self._explain(image, resolve_target(asked, explorer.model.labels, predicted))
         self._stage = "ablate"
         yield from self._ablate(image)
 
@@ -163,14 +164,14 @@ class ExplorerJob:
     def _explain(self, image: PreparedImage, target: Target) -> Steps:
         request, explorer = self._request, self._explorer
         model, cache = explorer.model, explorer._engine.cache
-        parameters = request.parameters.get(request.method, {})
+        parameters, words = self._parameters()
         key = (
             model.fingerprint,
             image.key,
             image.display.key,
             request.method,
-            repr(sorted(parameters.items())),
-            target,
+            repr(sorted(words.items())),
+            repr(target.to_dict()) if isinstance(target, RegionTarget) else target,
             request.layer,
         )
         explanation = cache.get(key)
@@ -197,6 +198,18 @@ class ExplorerJob:
                 shown.explanation = explanation
         self._show_map(explanation, key, partial=False)
         yield
+
+    def _parameters(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the method's parameters, and what to call them; "images" are the other ones."""
+        request = self._request
+        parameters = dict(request.parameters.get(request.method, {}))
+        words = dict(parameters)
+        for record in parameter_records(find(request.method)):
+            name = record["name"]
+            if parameters.get(name, record["default"]) == "images":
+                parameters[name] = self._explorer.background(request.image_index)
+                words[name] = [picture.key for picture in parameters[name]]
+        return parameters, words
 
     def _show_progress(self, step: Progress) -> None:
         payload = {"done": step.done, "total": step.total, "stage": self._stage, "text": ""}

@@ -12,6 +12,8 @@ export interface ListboxOptions {
 export class Listbox {
   readonly root: HTMLElement;
   #active: HTMLElement | null = null;
+  #typed = "";
+  #typedAt = 0;
 
   constructor(private readonly options: ListboxOptions) {
     this.root = h("div", {
@@ -36,13 +38,13 @@ export class Listbox {
     setAttr(this.root, "aria-orientation", orientation);
   }
 
-  /** Replaces the options and keeps the focus on the same value. */
-  setOptions(options: HTMLElement[]): void {
+  /** Replaces the options, which may lie in groups, and keeps the focus on the same value. */
+  setOptions(options: HTMLElement[], children = options): void {
     const focused = this.root.contains(document.activeElement)
       ? (document.activeElement as HTMLElement)
       : null;
     const value = (focused ?? this.#active)?.dataset.value;
-    this.root.replaceChildren(...options);
+    this.root.replaceChildren(...children);
     this.root.hidden = options.length === 0;
     this.#active = options.find((option) => option.dataset.value === value) ?? null;
     this.#rove();
@@ -98,9 +100,15 @@ export class Listbox {
     if (event.key in moves) this.#focus(items[moves[event.key]]);
     else if (event.key === "Enter" || event.key === " ") this.#pick(items[at]);
     else if (event.key.length === 1) {
+      // Letters typed in a row are one word; the same one again goes on to the next.
+      if (event.timeStamp - this.#typedAt > 700) this.#typed = "";
+      this.#typedAt = event.timeStamp;
       const letter = event.key.toLowerCase();
-      const order = [...items.slice(at + 1), ...items.slice(0, at)];
-      const hit = order.find((item) => item.dataset.text?.toLowerCase().startsWith(letter));
+      this.#typed = this.#typed === letter ? letter : this.#typed + letter;
+      const from = this.#typed.length === 1 ? at + 1 : at;
+      const order = [...items.slice(from), ...items.slice(0, from)];
+      const starts = (text = "") => ` ${text.toLowerCase()}`.includes(` ${this.#typed}`);
+      const hit = order.find((item) => starts(item.dataset.text));
       if (!hit) return;
       this.#focus(hit);
     } else return;

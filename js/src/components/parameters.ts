@@ -26,15 +26,30 @@ export function readField(
   return { value };
 }
 
+/** What a parameter is for, and its range. */
+export function helpText({ help, minimum, maximum }: ParameterInfo): string {
+  const number = (value: number) => (value >= 2 ** 31 - 1 ? "any number" : String(value));
+  const range =
+    typeof minimum !== "number"
+      ? ""
+      : typeof maximum === "number"
+        ? `${minimum} to ${number(maximum)}`
+        : `at least ${minimum}`;
+  return [help, range && `${range}.`].filter(Boolean).join(" ");
+}
+
 export function parameterForm(context: Context): Part {
   const { store } = context;
   const fields = h("div", { class: "xaiw-fields" });
+  const helpId = uniqueId("help");
+  const help = h("small", { id: helpId, class: "xaiw-about" });
   const reset = h("button", { type: "button", class: "xaiw-link", hidden: true }, "Reset");
   const root = h(
     "section",
     { class: "xaiw-section" },
     h("div", { class: "xaiw-heading" }, h("h3", {}, "Parameters"), reset),
     fields,
+    help,
   );
   let shown: ParameterInfo[] | null = null;
   let setters: ((value: ParameterValue) => void)[] = [];
@@ -61,14 +76,17 @@ export function parameterForm(context: Context): Part {
       id,
       "data-parameter": info.name,
       title: info.help ?? null,
-      "aria-describedby": `${id}-wrong`,
+      "aria-describedby": `${id}-wrong ${helpId}`,
+      onfocus: () => setText(help, helpText(info)),
     };
     const input =
       info.kind === "choice"
         ? h(
             "select",
             common,
-            ...(info.choices ?? []).map((choice) => h("option", { value: choice }, String(choice))),
+            ...(info.choices ?? []).map((choice) =>
+              h("option", { value: choice }, String(choice).replaceAll("_", " ")),
+            ),
           )
         : h("input", {
             ...common,
@@ -104,6 +122,7 @@ export function parameterForm(context: Context): Part {
     const infos = store.method?.parameters ?? [];
     if (infos !== shown) {
       shown = infos;
+      setText(help, "");
       setters = [];
       fields.replaceChildren(...infos.map(field));
       if (!infos.length) fields.append(h("small", {}, store.method ? "This method has none." : ""));

@@ -87,7 +87,7 @@ export function regionBox(context: Context, region: RegionState, drawing: Drawin
     const current = store.ablationShown;
     const after = current ? (current.probabilities ?? current.scores).data : null;
     const isProbability = store.prediction?.probabilities !== null;
-    const text = (value: number) => (isProbability ? probability(value) : signed(value));
+    const text = store.dense ? percent : isProbability ? probability : signed;
     const shown = before && store.get("region") ? classes(before, after) : [];
     const largest = isProbability || !before ? 1 : before.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-12);
     rows.forEach(({ root: row, name, bar, numbers }, position) => {

@@ -1,7 +1,8 @@
 // The target: probability bars of the top classes, a searchable list of all of them, and the class to contrast with.
 
 import { h, setAttr, setText, uniqueId } from "../core/dom";
-import { probability, signed } from "../core/format";
+import { percent, probability, signed } from "../core/format";
+import { isClass } from "../core/store";
 import type { Change, Context, Part } from "./context";
 import { track } from "./controls";
 import { Listbox } from "./listbox";
@@ -14,7 +15,8 @@ export function targetPicker(context: Context): Part {
   const { store } = context;
   const pick = (value: string) => {
     const index = Number(value);
-    const versus = store.get("target")?.versus ?? null;
+    const before = store.get("target");
+    const versus = isClass(before) ? before.versus : null;
     store.set({ target: { kind: "class", index, versus: versus === index ? null : versus } });
     context.announce(`Target ${store.label(index)}`);
   };
@@ -62,17 +64,17 @@ export function targetPicker(context: Context): Part {
     else if (event.key === "Escape") toggle.click();
   });
 
+  const contrast = h("label", {}, h("span", {}, "versus"), versus);
+  /** A target that is no class, or what the shares and the region mean. */
+  const other = h("p", { class: "xaiw-other", hidden: true });
+  const hint = h("small", { class: "xaiw-about", hidden: true });
   const root = h(
     "section",
     { class: "xaiw-section" },
-    h(
-      "div",
-      { class: "xaiw-heading" },
-      h("h3", {}, "Target"),
-      follow,
-      h("label", {}, h("span", {}, "versus"), versus),
-    ),
+    h("div", { class: "xaiw-heading" }, h("h3", {}, "Target"), follow, contrast),
+    other,
     top.root,
+    hint,
     toggle,
     fold,
   );
@@ -88,9 +90,13 @@ export function targetPicker(context: Context): Part {
     const number =
       value === undefined || !Number.isFinite(value)
         ? ""
-        : isProbability
-          ? probability(value)
-          : signed(value);
+        : store.dense
+          ? percent(value)
+          : isProbability
+            ? probability(value)
+            : store.setup?.task === "regression"
+              ? signed(value).replace("+", "")
+              : signed(value);
     return h(
       "div",
       { role: "option", class: "xaiw-option", "data-value": index, "data-text": text, title: text },
@@ -104,7 +110,9 @@ export function targetPicker(context: Context): Part {
     const outputs = store.outputs;
     const n = store.setup?.labels.length || outputs?.length || 0;
     const order = Array.from({ length: n }, (_, index) => index);
-    return outputs ? order.sort((a, b) => outputs[b] - outputs[a]) : order;
+    // Classes compete, numbers of a regression do not.
+    const ranked = outputs && store.setup?.task !== "regression";
+    return ranked ? order.sort((a, b) => outputs[b] - outputs[a]) : order;
   }
 
   function fillTop(): void {
@@ -131,6 +139,8 @@ export function targetPicker(context: Context): Part {
     ];
     versus.replaceChildren(...options);
     versus.disabled = order.length < 2;
+    contrast.hidden = order.length < 2;
+    follow.hidden = order.length < 2;
   }
 
   function fillAll(): void {
@@ -151,7 +161,20 @@ export function targetPicker(context: Context): Part {
 
   function select(): void {
     const target = store.resolvedTarget;
-    const following = store.get("target") === null;
+    const asked = store.get("target");
+    const following = asked === null;
+    const named = asked !== null && !isClass(asked);
+    other.hidden = !named;
+    setText(other, named ? store.targetText : "");
+    contrast.hidden = named || versus.disabled;
+    follow.hidden = versus.disabled && !named;
+    hint.hidden = !store.dense;
+    setText(
+      hint,
+      store.get("region")
+        ? "Shares of the picture; explained in the region."
+        : "Shares of the picture; mark a region to explain a class there.",
+    );
     setAttr(follow, "aria-pressed", following);
     setAttr(follow, "title", following ? "Follows the predicted class" : "Follow the predicted class again");
     top.select(target ? String(target.index) : null);

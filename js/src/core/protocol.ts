@@ -71,11 +71,25 @@ export interface Rectangle {
   height: number;
 }
 
-export interface Target {
-  kind: "class";
+export interface ClassTarget {
+  /** In answers also "region": the class over a region of a segmentation. */
+  kind: "class" | "region";
   index: number;
   versus: number | null;
 }
+
+/** Targets that only Python sets: they are shown by their text. */
+export type OtherTarget =
+  | {
+      kind: "layer";
+      layer: string;
+      channel: number | null;
+      position: number[] | null;
+      reduce: "mean" | "max";
+    }
+  | { kind: "function"; name: string };
+
+export type Target = ClassTarget | OtherTarget;
 
 export type Region =
   | ({ type: "rect" } & Rectangle)
@@ -116,6 +130,8 @@ export interface MethodInfo {
   family: string;
   applicable: boolean;
   reason: string | null;
+  /** What to know of its maps for this model. */
+  note: string | null;
   cost: string;
   uses_layer: boolean;
   reference: string;
@@ -137,6 +153,7 @@ export interface BaseSetup {
 export interface Setup extends BaseSetup {
   labels: string[];
   classifier: boolean;
+  task: "classification" | "segmentation" | "regression";
   n_images: number;
   layers: LayerInfo[];
   methods: MethodInfo[];

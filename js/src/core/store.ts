@@ -6,10 +6,12 @@ import { type Drawable, JobStore, type JobTopic } from "./job_store";
 import type {
   Ablation,
   Asked,
+  ClassTarget,
   Crop,
   Failure,
   MapMessage,
   MethodInfo,
+  OtherTarget,
   Payloads,
   Picture,
   Prediction,
@@ -56,11 +58,22 @@ export interface ShownMap extends Omit<MapMessage, "array"> {
   scale: number;
 }
 
-/** What a map depends on; region and ablation only look at it. */
-function askKey(asked: Asked): string {
-  const { image_index, target, layer, method, parameters } = asked;
+/** What a map depends on; the ablation only looks at it, and the region too but in a segmentation. */
+function askKey(asked: Asked, dense: boolean): string {
+  const { image_index, target, layer, method, parameters, region } = asked;
   const own = Object.entries(parameters?.[method] ?? {}).sort();
-  return JSON.stringify([image_index, target && [target.index, target.versus ?? null], layer, method, own]);
+  const what = isClass(target) ? [target.index, target.versus ?? null] : target;
+  return JSON.stringify([image_index, what, layer, method, own, dense && region]);
+}
+
+export const isClass = (target: Target | null): target is ClassTarget => target !== null && "index" in target;
+
+/** A target that only Python sets, in words. */
+function otherText(target: OtherTarget): string {
+  if (target.kind === "function") return target.name;
+  const { layer, channel, position, reduce } = target;
+  const what = channel === null ? "all channels" : `channel ${channel}`;
+  return `${reduce === "max" ? "maximum" : "mean"} of ${what} of ${layer}${position ? ` at [${position}]` : ""}`;
 }
 
 const ablationKey = ({ image_index, region, ablation }: Asked) =>
@@ -128,7 +141,7 @@ export class Store extends JobStore<Topic, Setup> {
   get stale(): boolean {
     if (!this.map) return false;
     if (this.pendingSince === null && this.#mapRevision === this.channel.revision) return false;
-    return this.#mapKey !== askKey(this.#traits());
+    return this.#mapKey !== this.#key(this.#traits());
   }
 
   /** The ablation, if it is of the region and fill asked for now, or stands in while theirs is computed. */
@@ -147,11 +160,26 @@ export class Store extends JobStore<Topic, Setup> {
     return this.map && (!this.picture || this.map.image === this.picture.index) ? this.map : null;
   }
 
-  /** The target with the prediction in place of "follow the prediction". */
-  get resolvedTarget(): Target | null {
+  /** The class asked for, or the predicted one; null for a target that is no class. */
+  get resolvedTarget(): ClassTarget | null {
     const target = this.get("target");
-    if (target) return target;
+    if (target) return isClass(target) ? target : null;
     return this.prediction ? { kind: "class", index: this.prediction.predicted, versus: null } : null;
+  }
+
+  /** A segmentation, whose classes are explained over the region where one is marked. */
+  get dense(): boolean {
+    return this.setup?.task === "segmentation";
+  }
+
+  /** The target in words. */
+  get targetText(): string {
+    const asked = this.get("target");
+    if (asked && !isClass(asked)) return otherText(asked);
+    const target = this.resolvedTarget;
+    return target
+      ? this.label(target.index) + (this.dense && this.get("region") ? " in the region" : "")
+      : "";
   }
 
   get resolvedLayer(): string | null {
@@ -225,6 +253,10 @@ export class Store extends JobStore<Topic, Setup> {
     this.history.reset(null);
   }
 
+  #key(asked: Asked): string {
+    return askKey(asked, this.dense);
+  }
+
   #traits(): Asked {
     return Object.fromEntries(TRAITS.map((trait) => [trait, this.get(trait)])) as unknown as Asked;
   }
@@ -259,7 +291,7 @@ export class Store extends JobStore<Topic, Setup> {
         break;
       case "result":
         this.#mapRevision = revision;
-        this.#mapKey = askKey(this.#answered());
+        this.#mapKey = this.#key(this.#answered());
         this.#ablationKey = ablationKey(this.#answered());
         break;
       case "error":
@@ -321,7 +353,7 @@ export class Store extends JobStore<Topic, Setup> {
     const asked = this.#asked ?? this.#traits();
     this.map = { ...message, array: upsample(message.array, height, width), image: asked.image_index, scale };
     this.#mapRevision = revision;
-    this.#mapKey = askKey(asked);
+    this.#mapKey = this.#key(asked);
     if (!message.partial) {
       const key = scaleKey(message);
       this.#sharedScales.set(key, Math.max(scale, this.#sharedScales.get(key) ?? 0));

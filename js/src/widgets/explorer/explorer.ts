@@ -141,8 +141,7 @@ export class Explorer {
     setAttr(this.root, "data-state", store.state);
     setAttr(this.root, "data-revision", store.finalRevision);
     setAttr(this.#views.root, "aria-busy", store.busy);
-    const target = store.resolvedTarget;
-    const words = [target && store.label(target.index), store.method?.title].filter(Boolean);
+    const words = [store.targetText, store.method?.title].filter(Boolean);
     setText(this.#summary, words.join(" \u00b7 "));
     const { map } = store;
     if (store.state === "idle" && map && map.key !== this.#announced) {
