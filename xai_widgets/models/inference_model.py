@@ -13,6 +13,17 @@ from xai_widgets.models.choosing import Size, are_probabilities, choose_input, c
 from xai_widgets.models.numpy_backend import Floats, NumpyBackend
 from xai_widgets.models.preprocessing import Preprocess, Values
 
+NOT_SEEN = (
+    "input_gradients",
+    "feature_maps",
+    "layer_gradients",
+    "relu",
+    "attention",
+    "patches",
+    "weights",
+)
+"""What no model has that only predicts."""
+
 
 class InferenceModel(ExplainableModel):
     """A model without an autograd graph: it predicts everywhere, and says why it is not explained.
@@ -69,7 +80,7 @@ class InferenceModel(ExplainableModel):
         self.labels = choose_labels(labels, own_labels, int(scores.shape[1]), found)
         self.outputs_probabilities = are_probabilities(scores)
         self.layers = ()
-        self.capabilities = Capabilities({"input_gradients": why, "feature_maps": why})
+        self.capabilities = Capabilities(dict.fromkeys(NOT_SEEN, why))
         self.findings = tuple(found)
 
     @abstractmethod
