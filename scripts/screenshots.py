@@ -59,7 +59,27 @@ import xai_widgets as xw
 panel = xw.ReadinessPanel(xw.demo.model("lesions"))
 panel
 """
-WIDGETS = {"explorer": EXPLORER, "readiness": READINESS, "readiness-healthy": HEALTHY}
+ATTENTION = """
+import xai_widgets as xw
+data = xw.demo.dataset("animals", n=4, seed=3)
+model = xw.demo.model("animals", architecture="vit")
+view = xw.AttentionView(model, data.images[1], query=[2, 6], layer=1)
+view
+"""
+SEGMENTATION = """
+import xai_widgets as xw
+data = xw.demo.dataset("scenes", n=8, seed=3)
+explorer = xw.Explorer(xw.demo.model("scenes"), data.images, method="grad_cam")
+explorer.region = {"type": "rect", "x": 24, "y": 40, "width": 48, "height": 48}
+explorer
+"""
+WIDGETS = {
+    "explorer": EXPLORER,
+    "attention": ATTENTION,
+    "segmentation": SEGMENTATION,
+    "readiness": READINESS,
+    "readiness-healthy": HEALTHY,
+}
 
 
 def main() -> int:
@@ -86,8 +106,9 @@ def main() -> int:
                         page.widget.screenshot(path=target)
                         print(target)
                 lab.close()
-            with Image.open(FOLDER / "explorer-wide-light.png") as picture:
-                picture.reduce(2).save(README_PICTURE, optimize=True)
+            if not sys.argv[1:] or "explorer" in sys.argv[1:]:
+                with Image.open(FOLDER / "explorer-wide-light.png") as picture:
+                    picture.reduce(2).save(README_PICTURE, optimize=True)
         finally:
             browser.close()
             server.stop()
