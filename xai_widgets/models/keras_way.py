@@ -1,5 +1,6 @@
 """The operations of a traced graph that a gradient passes on its way from the outputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -7,6 +8,8 @@ import tensorflow as tf
 PASSING_NO_GRADIENT = frozenset(
     ("StopGradient", "PreventGradient", "Sign", "Floor", "Ceil", "Round", "Rint", "PyFunc")
 )
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+"""A tf.function that is called: a gradient passes it, a rule does not reach inside."""
 SIZES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
 """What tells the shape of a tensor, and nothing of its values."""
 
@@ -18,8 +21,8 @@ class Way:
     ----------
     graph
         The graph, before any gradient is added to it.
-    images, outputs
-        Its input and output.
+    inputs, outputs
+        Its images and outputs.
 
     Attributes
     ----------
@@ -29,15 +32,15 @@ class Way:
         Where each stands in the graph, by name.
     """
 
-    def __init__(self, graph: Any, images: Any, outputs: Any) -> None:
+    def __init__(self, graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         every = graph.get_operations()
-        self.images, self.outputs = images, outputs
         self.positions = {operation.name: i for i, operation in enumerate(every)}
-        needed = {outputs.op.name}
+        needed = {tensor.op.name for tensor in outputs}
         for operation in reversed(every):
             if operation.name in needed:
                 needed.update(tensor.op.name for tensor in operation.inputs)
-        self._moving, self._live = {images.name}, {images.name}
+        self._moving = {tensor.name for tensor in inputs}
+        self._live = set(self._moving)
         self.operations: list[Any] = []
         for operation in every:
             if operation.type in SIZES:
@@ -65,3 +68,11 @@ def constant(tensor: Any) -> Any:
     while tensor.op.type in ("Identity", "Cast"):
         tensor = tensor.op.inputs[0]
     return tf.get_static_value(tensor)
+
+
+def body_of(operation: Any) -> Any:
+    """Return the graph of the function that an operation calls, None if it calls none."""
+    if operation.type not in CALLS:
+        return None
+    function = operation.graph._get_function(operation.get_attr("f").name)
+    return getattr(function, "graph", None)
