@@ -11,11 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from tests.explainers.helpers import METHODS, QUICK, quick
+from tests.explainers.quickly import CONVOLUTIONAL as METHODS
+from tests.explainers.quickly import QUICK
 from tests.models.nets import SIDE, Residual, Restless, picture, seeded
 from xai_widgets.errors import ModelError
-from xai_widgets.explainers.run import explain_stream
+from xai_widgets.explainers.run import explain, explain_stream
+from xai_widgets.explanation import Explanation
 from xai_widgets.models.loading import load
+
+
+def quick(model: Any, method: str, image: Any = None, **options: Any) -> Explanation:
+    """Explain with few steps."""
+    given = picture() if image is None else image
+    return explain(model, given, method, **{**QUICK.get(method, {}), **options})
+
 
 HOOKS = (
     "_forward_hooks",
