@@ -7,9 +7,10 @@ import torch
 
 from xai_widgets.errors import ModelError
 from xai_widgets.models.base import Gradients
-from xai_widgets.models.targets import Target
+from xai_widgets.models.targets import ClassTarget, Target
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_recording import Recorder, differentiate, place
+from xai_widgets.models.torch_rescale import OtherWayError, rescaled
 from xai_widgets.models.torch_rules import ReluRule
 
 RULES = ("guided", "deconvolution", "rescale")
@@ -42,6 +43,13 @@ def batch_gradients(
     """
     if rule is not None and rule not in RULES:
         raise ModelError(f"There is no backward rule {rule!r}: give one of {', '.join(RULES)}.")
+    if rule == "rescale":
+        if recorder.compiled:
+            raise ModelError(
+                f"{recorder.name} is a TorchScript program, whose operations cannot be replaced: "
+                "load the original nn.Module for the rescale rule."
+            )
+        return rescaled(recorder, backend, images, target, weights, layer)[0]
     mode: Any = nullcontext()
     if rule == "guided" or rule == "deconvolution":
         mode = ReluRule(rule)
@@ -58,3 +66,24 @@ def batch_gradients(
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)
     return Gradients(values, scores.detach())
+
+
+def without_rule(recorder: Recorder, backend: TorchBackend, probe: torch.Tensor) -> tuple[str, ...]:
+    """Return the operations of a model that the rescale rule does not know, by name.
+
+    Parameters
+    ----------
+    recorder, backend
+        The model's.
+    probe
+        An input of noise, [1, H, W, C].
+    """
+    if recorder.compiled:
+        return ("TorchScript",)
+    pair = torch.cat([probe, probe.mean(dim=(1, 2), keepdim=True).expand_as(probe)])
+    try:
+        return rescaled(recorder, backend, pair, ClassTarget(0))[1]
+    except OtherWayError:
+        return ("other operations for each image",)
+    except ModelError:
+        return ("an operation that the rule fails on",)

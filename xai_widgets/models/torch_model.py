@@ -32,7 +32,7 @@ from xai_widgets.models.torch_attention import AttentionMode, Seen, TorchAttenti
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_capabilities import probe_layers, survey
 from xai_widgets.models.torch_forward import TorchForwardPass
-from xai_widgets.models.torch_gradients import batch_gradients
+from xai_widgets.models.torch_gradients import batch_gradients, without_rule
 from xai_widgets.models.torch_kinds import (
     frozen_program,
     on_device,
@@ -164,6 +164,8 @@ class TorchModel(ExplainableModel):
         if any(getattr(part, "training", False) for part in module.modules()):
             notes.append("The model was in train mode: it is put into eval mode for each call.")
         self.capabilities = self._probe_capabilities(probe)
+        self._probe: torch.Tensor | None = probe
+        self._incomplete: tuple[str, ...] = ()
         self.findings = tuple(notes)
 
     # Loading ------------------------------------------------------------------------------
@@ -246,6 +248,16 @@ class TorchModel(ExplainableModel):
             return batch_gradients(
                 self._recorder, self.backend, batch, target, weights, rule, layer
             )
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Operations without a rescale rule, found by a survey when they are first asked for."""
+        with self.lock:
+            if self._probe is not None and "input_gradients" not in self.capabilities.lacks:
+                with autograd(), frozen(self._module):
+                    self._incomplete = without_rule(self._recorder, self.backend, self._probe)
+            self._probe = None
+            return self._incomplete
 
     def attention(self, image: PreparedImage) -> TorchAttentionPass:
         """Return the attention in one forward pass of an image; see the contract."""

@@ -65,6 +65,20 @@ class Recorder:
         self._modules = modules
         self.architecture = architecture
 
+    @property
+    def compiled(self) -> bool:
+        """True where the operations of the model cannot be seen."""
+        return isinstance(self._modules[""], torch.jit.ScriptModule)
+
+    def before_each_run(self, prepare: Callable[[], None]) -> "Recorder":
+        """Return a recorder that calls a function before each forward pass."""
+
+        def run(images: torch.Tensor, gradients: bool) -> torch.Tensor:
+            prepare()
+            return self.run(images, gradients)
+
+        return Recorder(self.name, run, self._modules, self.architecture)
+
     def record(
         self,
         images: torch.Tensor,
