@@ -200,6 +200,36 @@ class KerasGraph:
                 return tf.split(gradient, 2)[0]
             return gradient
 
+    def inside(self, images: Any, tensors: list[Any]) -> tuple[Any, list[Any]]:
+        """Return the outputs, and the values of tensors of the graph, from one forward pass."""
+        key = ("inside", *(tensor.name for tensor in tensors))
+        outputs, *values = self._cut_out(key, lambda: ([self._images], [self._outputs, *tensors]))(
+            images
+        )
+        return outputs, values
+
+    def gradients_inside(
+        self, images: Any, tensors: list[Any], cotangent: Any, origin: str | None
+    ) -> list[Any]:
+        """Return the gradient of an origin at tensors of the graph, zero where there is none."""
+
+        def parts() -> tuple[list[Any], list[Any]]:
+            if origin not in self._gradients:
+                self._gradients[origin] = self._differentiate(origin)
+            start, tensor = self._cotangents[origin], self._origin(origin)
+            with self._graph.as_default():
+                found = tf.gradients(
+                    tensor,
+                    tensors,
+                    grad_ys=tf.cast(start, tensor.dtype),
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
+                return [self._images, start], [tf.convert_to_tensor(value) for value in found]
+
+        key = ("gradients inside", origin, *(tensor.name for tensor in tensors))
+        with sentence(ModelError, f"The gradient of {self._name} cannot be computed"):
+            return list(self._cut_out(key, parts)(images, cotangent))
+
     def forward(self, images: Any) -> KerasForwardPass:
         """Run the forward pass of one image and keep what backward passes need."""
         if self._kept is None:

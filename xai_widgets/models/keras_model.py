@@ -24,6 +24,7 @@ from xai_widgets.models.choosing import (
     choose_labels,
     choose_task,
 )
+from xai_widgets.models.keras_attention import KerasAttentionPass
 from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import (
@@ -61,6 +62,10 @@ MAX_ORIGINS = 8
 NO_EAGER_RULE = (
     "{name} cannot be traced by TensorFlow, so the backward pass of its activations cannot be "
     "changed: write its call with TensorFlow's operations alone, or choose another method."
+)
+NO_EAGER_ATTENTION = (
+    "{name} cannot be traced by TensorFlow, so its attention cannot be seen: write its call with "
+    "TensorFlow's operations alone, or choose another method."
 )
 
 Shape = tuple[int, int, int]
@@ -190,6 +195,7 @@ class KerasModel(ExplainableModel):
             lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
         if self.patch_layer is None:
             lacks["patches"] = f"{self.name} has no layer that returns a token for each patch."
+        lacks.update(self._attention_lack(probe, runner))
         found = find_lacks(
             self.name,
             self._pass,
@@ -199,6 +205,15 @@ class KerasModel(ExplainableModel):
             self.outputs_probabilities,
         )
         return Capabilities({**lacks, **found})
+
+    def _attention_lack(self, probe: Any, runner: Runner) -> dict[str, str]:
+        if isinstance(runner, KerasEager):
+            return {"attention": NO_EAGER_ATTENTION.format(name=self.name)}
+        try:
+            seen = KerasAttentionPass(self.name, runner, probe, self.layers, self.lock)
+        except ModelError as error:
+            return {"attention": str(error)}
+        return {} if seen.lack is None else {"attention": seen.lack}
 
     # Running ------------------------------------------------------------------------------
 
@@ -329,6 +344,17 @@ class KerasModel(ExplainableModel):
             if forward.nbytes <= RETAINED_BYTES:
                 self._retained = (key, forward)
             return forward
+
+    def attention(self, image: PreparedImage) -> KerasAttentionPass:
+        """Return the attention in one forward pass of an image; see the contract."""
+        batch = self._checked(image.values[None])
+        shape = self._shape(batch)
+        with self.lock, tf.device(self._device):
+            runner = self._runner(shape)
+            if isinstance(runner, KerasEager):
+                raise ModelError(NO_EAGER_ATTENTION.format(name=self.name))
+            with self._complaint(shape):
+                return KerasAttentionPass(self.name, runner, batch, self.layers, self.lock)
 
     def _pass(self, images: Any) -> KerasForwardPass | KerasEagerPass:
         batch = self._checked(images)
