@@ -19,11 +19,10 @@ const FAMILIES: Record<string, string> = {
 /** Lists longer than this get a filter. */
 const MANY = 12;
 
-/** A cost short enough for a row: "26 forwards, 25 backwards" becomes "26 + 25 passes". */
+/** A cost short enough for a row: "1 forward, 1 backward" becomes "1 of each". */
 export function shortCost(cost: string): string {
   const [, forwards, backwards] = /^(\d+) forwards?, (\d+) backwards?$/.exec(cost) ?? [];
-  if (!forwards || (forwards === "1" && backwards === "1")) return cost;
-  if (backwards === "0") return `${forwards} forward${forwards === "1" ? "" : "s"}`;
+  if (!forwards) return cost;
   return forwards === backwards ? `${forwards} of each` : `${forwards} + ${backwards} passes`;
 }
 
