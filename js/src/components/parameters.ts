@@ -91,7 +91,8 @@ export function parameterForm(context: Context): Part {
         : h("input", {
             ...common,
             type: info.kind === "bool" ? "checkbox" : "number",
-            min: info.minimum ?? null,
+            // The buttons of a field step from its minimum: 0.01, 0.06, ... would be nobody's numbers.
+            min: info.kind === "float" && info.minimum ? null : (info.minimum ?? null),
             max: info.maximum ?? null,
             step: info.kind === "bool" ? null : (info.step ?? (info.kind === "int" ? 1 : "any")),
           });
