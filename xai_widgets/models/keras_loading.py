@@ -12,8 +12,6 @@ from xai_widgets.models.base import ForwardPass, Layer
 from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import LOGITS, Output
-from xai_widgets.models.keras_rescale import incomplete_operations
-from xai_widgets.models.keras_rules import hidden_relus, relu_operations
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
@@ -92,33 +90,6 @@ def read_layers(
             return None
 
     return recommend_tokens(layers, gradient)
-
-
-def rule_lacks(runner: Runner, name: str) -> dict[str, str]:
-    """Return why the guided rules do not apply, where they do not."""
-    if isinstance(runner, KerasEager):
-        return {
-            "relu": f"{name} cannot be traced by TensorFlow, so the backward pass of its "
-            "activations cannot be changed: write its call with TensorFlow's operations alone."
-        }
-    if hidden_relus(runner.way):
-        return {
-            "relu": f"{name} calls a tf.function that holds a ReLU, whose backward pass cannot be "
-            "changed: take the @tf.function away, or choose another method."
-        }
-    if relu_operations(runner.way):
-        return {}
-    return {
-        "relu": f"{name} has no ReLU: the rules of guided backprop and deconvolution apply to "
-        "ReLUs alone, so choose another method."
-    }
-
-
-def not_exact(runner: Runner) -> tuple[str, ...]:
-    """Return the operations for which the rescale rule has no exact form."""
-    if isinstance(runner, KerasEager):
-        return ("a call that TensorFlow cannot trace",)
-    return incomplete_operations(runner.way)
 
 
 def remarks(model: keras.Model, output: Output, probabilities: bool, eager: bool) -> list[str]:

@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -25,6 +27,12 @@ from xai_widgets.models.choosing import (
     choose_task,
 )
 from xai_widgets.models.keras_attention import KerasAttentionPass
+from xai_widgets.models.keras_capabilities import (
+    NO_EAGER_ATTENTION,
+    NO_EAGER_RULE,
+    find_all_lacks,
+    not_exact,
+)
 from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import (
@@ -39,17 +47,14 @@ from xai_widgets.models.keras_loading import (
     Runner,
     device_of,
     name_of,
-    not_exact,
     read_layers,
     remarks,
-    rule_lacks,
 )
 from xai_widgets.models.keras_pass import KerasForwardPass, chunked
-from xai_widgets.models.keras_weights import WeightWatch, is_same, structure, weight_hash
+from xai_widgets.models.keras_weights import Change, WeightWatch, is_same, structure, weight_hash
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
-from xai_widgets.models.verdicts import find_lacks
 
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
@@ -59,14 +64,6 @@ MAX_GRAPHS = 8
 """Traced graphs kept, one for each size of the input and backward rule."""
 MAX_ORIGINS = 8
 """Layers whose own gradients are in a graph before it is traced anew without them."""
-NO_EAGER_RULE = (
-    "{name} cannot be traced by TensorFlow, so the backward pass of its activations cannot be "
-    "changed: write its call with TensorFlow's operations alone, or choose another method."
-)
-NO_EAGER_ATTENTION = (
-    "{name} cannot be traced by TensorFlow, so its attention cannot be seen: write its call with "
-    "TensorFlow's operations alone, or choose another method."
-)
 
 Shape = tuple[int, int, int]
 
@@ -171,7 +168,7 @@ class KerasModel(ExplainableModel):
             self.outputs_probabilities and self.is_classifier,
             isinstance(runner, KerasEager),
         )
-        self.capabilities = self._probe_capabilities(probe, runner)
+        self.capabilities = Capabilities(find_all_lacks(self, runner, probe, self._pass))
         self.incomplete = not_exact(runner)
         self.findings = tuple(notes)
 
@@ -180,40 +177,6 @@ class KerasModel(ExplainableModel):
     def _try(self, values: Values) -> None:
         """Pass noise [1, H, W, C] through the model."""
         self._run(self.backend.asarray(values))
-
-    def _probe_capabilities(self, probe: Any, runner: Runner) -> Capabilities:
-        places: dict[str, str | None] = {"input_gradients": None}
-        lacks = rule_lacks(runner, self.name)
-        if self.recommended_layer is not None:
-            places["layer_gradients"] = self.recommended_layer
-        elif any(layer.spatial for layer in self.layers):
-            lacks["feature_maps"] = (
-                f"{self.name} ends in tokens whose places on the picture do not move its scores."
-            )
-            places["layer_gradients"] = self.layers[-1].name
-        else:
-            lacks["feature_maps"] = f"{self.name} has no layer whose output is a feature map."
-        if self.patch_layer is None:
-            lacks["patches"] = f"{self.name} has no layer that returns a token for each patch."
-        lacks.update(self._attention_lack(probe, runner))
-        found = find_lacks(
-            self.name,
-            self._pass,
-            self.backend.to_numpy,
-            self.backend.to_numpy(probe),
-            places,
-            self.outputs_probabilities,
-        )
-        return Capabilities({**lacks, **found})
-
-    def _attention_lack(self, probe: Any, runner: Runner) -> dict[str, str]:
-        if isinstance(runner, KerasEager):
-            return {"attention": NO_EAGER_ATTENTION.format(name=self.name)}
-        try:
-            seen = KerasAttentionPass(self.name, runner, probe, self.layers, self.lock)
-        except ModelError as error:
-            return {"attention": str(error)}
-        return {} if seen.lack is None else {"attention": seen.lack}
 
     # Running ------------------------------------------------------------------------------
 
@@ -363,6 +326,19 @@ class KerasModel(ExplainableModel):
             runner = self._runner(shape)
             with self._complaint(shape):
                 return runner.forward(batch)
+
+    @contextmanager
+    def changed_weights(self, change: Change) -> Iterator[None]:
+        """Use other weights for a while; see the contract."""
+        with self.lock:
+            if "weights" in self.capabilities.lacks:
+                raise ModelError(self.capabilities.lacks["weights"])
+            retained, self._retained = self._retained, None
+            try:
+                with self._watch.changed(change):
+                    yield
+            finally:
+                self._retained = retained
 
     def trace(self, values: Any, gradients: bool = True, target: int | None = None) -> "Trace":
         """Return what one forward and backward pass through the graph shows; see the contract."""

@@ -2,11 +2,16 @@
 
 import hashlib
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+
+Change = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 class WeightWatch:
@@ -20,14 +25,18 @@ class WeightWatch:
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._identity = uuid.uuid4().hex
-        self._version = 0
+        self._version = self._latest = 0
         self._variables: list[Any] = []
         self._held: list[Any] = []
         self._marks: list[Any] = []
 
     def restart(self) -> None:
         """Count a change that is none of the weights': a layer was exchanged."""
-        self._version += 1
+        self._count()
+
+    def _count(self) -> None:
+        self._latest += 1
+        self._version = self._latest
 
     def version(self) -> str:
         """Return a text that changes whenever a weight does."""
@@ -38,9 +47,53 @@ class WeightWatch:
             one is other for one, other in zip(variables, self._variables, strict=True)
         )
         if not same or marks != self._marks:
-            self._version += 1
+            self._count()
         self._variables, self._held, self._marks = variables, held, marks
         return f"{self._identity}-{self._version}"
+
+    @contextmanager
+    def changed(self, change: Change) -> Iterator[None]:
+        """Use other weights inside of the block, and put the same buffers back after it.
+
+        Afterwards the version is the one of before, because the weights are; inside of the block it
+        is one of its own.
+
+        Parameters
+        ----------
+        change
+            Gets name and value of each array of weights, and returns the value to use.
+        """
+        self.version()
+        before, marks = self._version, self._marks
+        kept: list[tuple[Any, Any]] = []
+        try:
+            for name, weight in trainable(self._model):
+                variable = _variable(weight)
+                value = _read(variable)
+                kept.append((variable, value))
+                wanted = np.asarray(change(name, np.array(value, np.float32)))
+                variable.assign(tf.cast(wanted.reshape(value.shape), value.dtype))
+            self._count()
+            yield
+        finally:
+            for variable, value in reversed(kept):
+                variable.assign(value)
+            self.version()
+            if self._marks == marks:
+                self._version = before
+
+
+def trainable(model: keras.Model) -> list[tuple[str, Any]]:
+    """Return path and variable of all weights that training changes, frozen ones included.
+
+    Statistics and seeds are none; a layer that is used twice comes once.
+    """
+    found: dict[int, tuple[str, Any]] = {}
+    for layer in model._flatten_layers(include_self=True):
+        for weight in layer._trainable_variables:
+            if weight.dtype.startswith(("float", "bfloat")):
+                found.setdefault(id(weight), (str(weight.path), weight))
+    return list(found.values())
 
 
 def _variable(weight: Any) -> Any:
