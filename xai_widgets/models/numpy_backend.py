@@ -18,7 +18,7 @@ class NumpyBackend(Backend):
         """Return values as contiguous float32."""
         if hasattr(values, "detach"):
             values = values.detach().cpu()
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return np.asarray(values, dtype=np.float32, order="C")
 
     def to_numpy(self, array: Any) -> Floats:
         """Return an array as float32."""
@@ -79,7 +79,7 @@ class NumpyBackend(Backend):
             shape[axis] = side
             share = share.reshape(shape)
             values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return np.asarray(values, dtype=np.float32, order="C")
 
     def blur(self, array: Any, sigma: float) -> Floats:
         """Blur [N, H, W, C] with a Gaussian."""

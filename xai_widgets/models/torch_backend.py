@@ -21,7 +21,7 @@ class TorchBackend(Backend):
         """Move values to the device as float32, sharing memory where the device is the CPU."""
         if isinstance(values, torch.Tensor):
             return values.to(self.device, torch.float32)
-        array = np.ascontiguousarray(values, dtype=np.float32)
+        array = np.asarray(values, dtype=np.float32, order="C")
         if not array.flags.writeable:
             array = array.copy()
         return torch.from_numpy(array).to(self.device)
