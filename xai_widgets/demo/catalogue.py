@@ -65,14 +65,13 @@ def model(name: str, framework: str = "torch", architecture: str = "cnn") -> Exp
 
     design = DESIGNS[weights]
     task = TASKS.get(name)
-    options: dict[str, Any] = {} if task is None else {"task": task}
     return load(
         build(weights),
         labels=("lesion area",) if task == "regression" else CLASS_NAMES[DATA_OF[name]],
         preprocessing=Preprocessing(
             size=(design.size, design.size), mean=design.mean, std=design.std
         ),
-        **options,
+        task=task,
     )
 
 
