@@ -71,7 +71,7 @@ class WeightWatch:
                 variable = _variable(weight)
                 value = _read(variable)
                 kept.append((variable, value))
-                wanted = np.asarray(change(name, np.array(value, np.float32)))
+                wanted = np.asarray(change(name, np.array(tf.cast(value, tf.float32).numpy())))
                 variable.assign(tf.cast(wanted.reshape(value.shape), value.dtype))
             self._count()
             yield
