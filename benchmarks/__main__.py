@@ -12,7 +12,16 @@ from pathlib import Path
 from benchmarks.paired import HEADER, Line
 from benchmarks.tables import Table
 
-NAMES = ("attribution", "keras", "memory", "opacity", "readiness", "quadrature", "localisation")
+NAMES = (
+    "attribution",
+    "keras",
+    "memory",
+    "opacity",
+    "readiness",
+    "quadrature",
+    "perturbation",
+    "localisation",
+)
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
