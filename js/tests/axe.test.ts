@@ -1,6 +1,7 @@
 import axe from "axe-core";
 import { expect, test } from "vitest";
 import "../dev/themes.css";
+import { manyMethods } from "./mock_kernel";
 import { button, frames, mount, option } from "./mount";
 
 const RULER = { type: "rect", x: 11, y: 111, width: 106, height: 14 } as const;
@@ -37,6 +38,21 @@ test.each([
     toggle.click();
   expect(await violations(root)).toEqual([]);
 });
+
+test.each([
+  ["light", { setup: { methods: manyMethods() }, traits: { method: "shap_1" } }],
+  ["dark", { setup: { methods: manyMethods() }, traits: { method: "shap_1" } }],
+  ["dark", { setup: { task: "segmentation" as const }, traits: { region: RULER } }],
+  ["light", { traits: { target: { kind: "function" as const, name: "my score" } } }],
+])(
+  "axe finds nothing in the %s theme with many methods, a segmentation, an own target",
+  async (theme, options) => {
+    document.body.dataset.jpThemeLight = String(theme === "light");
+    const { root } = mount(options);
+    await frames();
+    expect(await violations(root)).toEqual([]);
+  },
+);
 
 test.each(["light", "dark"])("axe finds nothing in the %s theme's other states", async (theme) => {
   document.body.dataset.jpThemeLight = String(theme === "light");

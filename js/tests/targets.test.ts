@@ -147,3 +147,13 @@ test("a target that only Python sets is shown by its text until a class is chose
   expect(model.state.target).toEqual({ kind: "class", index: 0, versus: null });
   expect(find(root, ".xaiw-other").checkVisibility()).toBe(false);
 });
+
+test("settings that are unfolded show the chosen method", async () => {
+  const { root } = mount({ ...METHODS, width: 640, traits: { method: "noise_2" } });
+  find(root, ".xaiw-fold-button[aria-expanded=false]").click();
+  await frames();
+  const list = find(root, '[aria-label="Method"]').getBoundingClientRect();
+  const chosen = option(root, "Method", "noise_2").getBoundingClientRect();
+  expect(chosen.top).toBeGreaterThanOrEqual(list.top - 1);
+  expect(chosen.bottom).toBeLessThanOrEqual(list.bottom + 1);
+});

@@ -98,6 +98,8 @@ export class Explorer {
       foldButton("Images", railId, body, "has-rail", true),
       foldButton("Settings", sideId, body, "has-side", false, this.#summary),
     );
+    // What was chosen is scrolled into sight once its list can be seen.
+    folds.addEventListener("click", () => this.#update("traits"));
     this.root = h(
       "div",
       {
