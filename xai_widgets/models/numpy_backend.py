@@ -68,7 +68,7 @@ class NumpyBackend(Backend):
 
     def matmul(self, first: Any, second: Any) -> Floats:
         """Multiply matrices."""
-        return np.matmul(self.asarray(first), self.asarray(second))
+        return np.asarray(np.matmul(self.asarray(first), self.asarray(second)), dtype=np.float32)
 
     def resize(self, array: Any, size: tuple[int, int]) -> Floats:
         """Resize [N, H, W, C] bilinearly."""
