@@ -129,7 +129,7 @@ class Dense(nn.Module):
 
 def dense_twin() -> keras.Model:
     image = keras.Input((SIDE, SIDE, 3))
-    x = L.Conv2D(6, 3, padding="same", activation="gelu", name="first")(image)
+    x = L.Activation("gelu")(L.Conv2D(6, 3, padding="same", name="first")(image))
     return keras.Model(image, L.Conv2D(4, 1, name="classes")(x))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xai_widgets.models.targets import ClassTarget, Target
+from xai_widgets.models.targets import ClassTarget, LayerTarget, Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
 N_NODES = 16
@@ -57,8 +57,8 @@ def one_hot(target: Any, n_images: int, n_outputs: int, weights: Any = None) -> 
 def difference_cotangent(target: Target, outputs: Any, weights: Any = None) -> Any:
     """Return multipliers from outputs to a target between inputs and their references.
 
-    The gradient of the target, averaged over the straight way from the reference's outputs to the
-    input's, completes for any differentiable function.
+    Of a function it is the gradient, averaged over the straight way from the reference's outputs to
+    the input's: that completes for any differentiable one.
 
     Parameters
     ----------
@@ -78,17 +78,32 @@ def difference_cotangent(target: Target, outputs: Any, weights: Any = None) -> A
     end, start = outputs[:half], outputs[half:]
     if target.linear:
         found = constant_cotangent(target, tuple(end.shape), weights)
+    elif isinstance(target, LayerTarget):
+        found = _of_maximum(target, end, start, weights)
     else:
-        nodes, shares = np.polynomial.legendre.leggauss(N_NODES)
-        found = tf.add_n(
-            [
-                (share / 2) * cotangent_of(target, start + (node + 1) / 2 * (end - start), weights)
-                for node, share in zip(
-                    nodes.astype(np.float32), shares.astype(np.float32), strict=True
-                )
-            ]
-        )
+        found = _along_the_way(target, end, start, weights)
     return tf.concat([found, tf.zeros_like(found)], axis=0)
+
+
+def _of_maximum(target: LayerTarget, end: Any, start: Any, weights: Any) -> Any:
+    """Give the whole difference of a maximum to one place: where it is, or where it was."""
+    sides = (-1, *[1] * (end.shape.rank - 1))
+    values, values_0 = (target(part, TensorFlowBackend()) for part in (end, start))
+    rise = tf.reshape(values - values_0, sides)
+    place = tf.where(rise >= 0, cotangent_of(target, end), cotangent_of(target, start))
+    change = tf.reduce_sum(place * (end - start), axis=range(1, end.shape.rank), keepdims=True)
+    found = place * tf.math.divide_no_nan(rise, change)
+    found = tf.where(change == 0, place, found)
+    return found if weights is None else found * tf.reshape(tf.cast(weights, tf.float32), sides)
+
+
+def _along_the_way(target: Target, end: Any, start: Any, weights: Any) -> Any:
+    nodes, shares = np.polynomial.legendre.leggauss(N_NODES)
+    total = tf.zeros_like(end)
+    for node, share in zip(nodes.astype(np.float32), shares.astype(np.float32), strict=True):
+        between = start + (node + 1) / 2 * (end - start)
+        total += share / 2 * cotangent_of(target, between, weights)
+    return total
 
 
 def size_of(tensors: Iterable[Any]) -> int:

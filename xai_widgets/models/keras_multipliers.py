@@ -21,7 +21,6 @@ Slope = Callable[[Any, Any, Any], Any]
 NEAR = 2e-3
 """Inputs of smooth functions closer than this have their mean slope: a quotient would be noise."""
 NEAR_RELATIVE = 1e-5
-TINY = 1e-25
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
@@ -258,38 +257,35 @@ def quotient(moves: bool) -> Gradient:
 
 
 def softmax(operation: Any, gradient: Any) -> Any:
-    """Go back through exp(z) / sum(exp(z)) as exponential, sum, quotient and product."""
-    (z, z_0), g = halves(operation.inputs[0]), first(gradient)
-    e, e_0, total, total_0, rate = _exponentials(z, z_0)
-    inner = tf.reduce_sum(g * (e + e_0) / 2, axis=-1, keepdims=True)
-    found = (g * (1 / total + 1 / total_0) / 2 - inner / (total * total_0)) * rate
-    y = middle(operation.outputs[0])
-    plain = y * (g - tf.reduce_sum(g * y, axis=-1, keepdims=True))
-    return whole(tf.where(tf.minimum(total, total_0) > 2 * TINY, found, plain))
+    """Go back through exp(z - log(sum(exp(z)))), both exponentials by their secants."""
+    slope, weights = _softmax_factors(*halves(operation.inputs[0]))
+    found = first(gradient) * slope
+    return whole(found - weights * tf.reduce_sum(found, axis=-1, keepdims=True))
 
 
 def log_softmax(operation: Any, gradient: Any) -> Any:
     """Go back through z - log(sum(exp(z)))."""
-    (z, z_0), g = halves(operation.inputs[0]), first(gradient)
-    _, _, total, total_0, rate = _exponentials(z, z_0)
-    step = total - total_0
-    near = tf.abs(step) <= NEAR * tf.minimum(total, total_0)
-    log_rate = secant(
-        tf.math.log(total) - tf.math.log(total_0), step, near, (1 / total + 1 / total_0) / 2
-    )
-    return whole(g - tf.reduce_sum(g, axis=-1, keepdims=True) * log_rate * rate)
+    _, weights = _softmax_factors(*halves(operation.inputs[0]))
+    g = first(gradient)
+    return whole(g - weights * tf.reduce_sum(g, axis=-1, keepdims=True))
 
 
-def _exponentials(z: Any, z_0: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Return exp(z), exp(z0), their sums, and d exp / d z, all over one common factor."""
-    shift = tf.reduce_max(tf.maximum(z, z_0), axis=-1, keepdims=True)
-    e, e_0 = tf.exp(z - shift), tf.exp(z_0 - shift)
-    step = z - z_0
-    rate = secant(e - e_0, step, tf.abs(step) < NEAR, (e + e_0) / 2)
-    total, total_0 = (
-        tf.maximum(tf.reduce_sum(part, axis=-1, keepdims=True), TINY) for part in (e, e_0)
-    )
-    return e, e_0, total, total_0, rate
+def _softmax_factors(z: Any, z_0: Any) -> tuple[Any, Any]:
+    """Return d p / d log p, and the weights of d log sum exp = sum w d z."""
+    total, total_0 = (tf.reduce_logsumexp(part, axis=-1, keepdims=True) for part in (z, z_0))
+    slope = _mean_exponential(z - total, z_0 - total_0)
+    top = tf.maximum(total, total_0)
+    weights = _mean_exponential(z - top, z_0 - top)
+    return slope, weights / _mean_exponential(total - top, total_0 - top)
+
+
+def _mean_exponential(one: Any, other: Any) -> Any:
+    """Return (exp(a) - exp(b)) / (a - b), without overflow where both are at most zero."""
+    high = tf.maximum(one, other)
+    width = tf.abs(one - other)
+    near = width < 1e-6
+    share = -tf.math.expm1(-width) / tf.where(near, tf.ones_like(width), width)
+    return tf.exp(high) * tf.where(near, tf.ones_like(width), share)
 
 
 def max_pool(operation: Any, gradient: Any) -> Any:
