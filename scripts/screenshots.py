@@ -69,7 +69,7 @@ view
 SEGMENTATION = """
 import xai_widgets as xw
 data = xw.demo.dataset("scenes", n=8, seed=3)
-explorer = xw.Explorer(xw.demo.model("scenes"), data.images, method="grad_cam")
+explorer = xw.Explorer(xw.demo.model("scenes"), data.images, method="grad_cam", target="animal")
 explorer.region = {"type": "rect", "x": 24, "y": 40, "width": 48, "height": 48}
 explorer
 """
