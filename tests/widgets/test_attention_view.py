@@ -142,7 +142,7 @@ def test_a_new_view_is_filled_without_computing(make: Make, recorded, vit: TinyV
     assert kinds == ["ack", "setup", "accepted", "picture", "attention", "rows", "rows", "result"]
     np.testing.assert_array_equal(put_together(recorded, before), put_together(recorded))
     make()
-    recorded.wait("result", after=before + 8)
+    assert recorded.wait("result", after=before + 8)["payload"]["cached"]
     assert vit.calls == calls, "the same picture is not computed again for another view"
 
 

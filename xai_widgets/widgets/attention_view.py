@@ -72,6 +72,7 @@ class AttentionView(PicturedWidget):
         self._shown: dict[str, dict[str, Any]] = {}
         self._error: BaseException | None = None
         self._record: AttentionRecord | None = None
+        self._cached = False
         self._task: Task | None = None
         super().__init__(loaded, **traits)
         self._start()
@@ -148,6 +149,7 @@ class AttentionView(PicturedWidget):
         cache, model = self._engine.cache, self.model
         key = ("attention", model.fingerprint, self.image.key)
         record: AttentionRecord | None = cache.get(key)
+        self._cached = record is not None
         if record is None:
             stream = recorded(model, self.image)
             try:
@@ -178,7 +180,7 @@ class AttentionView(PicturedWidget):
         else:
             payload = {
                 "seconds": round(seconds, 3),
-                "cached": False,
+                "cached": self._cached,
                 "target": None,
                 "layer": None,
                 "facts": [],
