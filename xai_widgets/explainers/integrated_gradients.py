@@ -37,8 +37,15 @@ class IntegratedGradients(Explainer):
     - "midpoint" and "gauss_legendre", ``n_steps`` points;
     - "adaptive": the integral over any stretch of the path is exactly the difference of the scores
       at its ends, so each stretch's error e_i is known. The worst stretches are halved until
-      sum |e_i| <= ``tolerance`` x |f(x) - f(b)|, with at most ``n_steps + 1`` evaluations. This
-      bounds the error of the sum, not of the map.
+      sum |e_i| <= ``tolerance`` x |f(x) - f(b)|, with at most ``n_steps + 1`` evaluations.
+
+    Which one: the trapezoid or midpoint. In benchmarks/quadrature.py, on the trained demo networks
+    at 17, 33 and 65 evaluations, the map's error against 2048 steps was smallest for these two,
+    within a few per cent of each other; it was 1.3 to 1.5 times that for Gauss-Legendre, whose
+    order is lost on gradients that jump, and 1.1 to 2.7 times for adaptive. Adaptive bounds the
+    error of the sum, not of the map: take it where the gap has to be below a bound without trying
+    numbers of steps, or where the score changes on few, short stretches (a network with a few
+    kinks, on which it wins), and not for the better map at the same cost.
 
     Diagnostics: ``convergence_delta`` = sum of the attributions - (f(x) - f(b)),
     ``convergence_delta_relative`` to f(x) - f(b) (None where that is zero), ``score_baseline``,
