@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.models.keras_nets import SIDE, L, features, head, settled
 from tests.models.nets import picture
 from tests.models.test_keras import batch
-from xai_widgets.errors import ModelError
+from xai_widgets.errors import LayerError, ModelError
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget, FunctionTarget, RegionTarget
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
@@ -125,3 +125,35 @@ def test_the_task_that_does_not_fit_is_refused() -> None:
     assert load(regression(), task="regression").task == "regression"
     with pytest.raises(ModelError, match="its task is 'segmentation'"):
         load(unet(), task="classification")
+
+
+def test_a_saved_model_with_dense_outputs_keeps_the_contract(tmp_path: Any) -> None:
+    source = unet()
+    source.export(tmp_path / "saved", verbose=False)
+    model = load(tmp_path / "saved", trust=True)
+    assert model.task == "segmentation" and model.format == "savedmodel"
+    np.testing.assert_allclose(
+        model.outputs(batch(3)), source(batch(3), training=False), rtol=1e-4, atol=1e-5
+    )
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[3:9, 4:10] = 1 / 36
+    target = RegionTarget(2, mask)
+    twin = load(source)
+    expected = twin.gradients(batch(2), target)
+    found = model.gradients(batch(2), target)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
+    forward = model.forward_pass(model.prepare(picture()))
+    assert forward.outputs.shape == (SIDE, SIDE, 5) and forward.scores.shape == (5,)
+    own = FunctionTarget(lambda y: tf.reduce_max(y[..., 1], (1, 2)))
+    np.testing.assert_allclose(
+        model.gradients(batch(2), own).values,
+        twin.gradients(batch(2), own).values,
+        rtol=1e-3,
+        atol=1e-7,
+    )
+    for rule in ("guided", "rescale"):
+        with pytest.raises(ModelError, match="inside of a SavedModel"):
+            model.gradients(batch(2), target, rule=rule)
+    with pytest.raises(LayerError, match="without layers"):
+        model.gradients(batch(2), target, layer="first")

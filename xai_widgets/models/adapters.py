@@ -56,7 +56,8 @@ def adapted(
             "output= chooses among the outputs of a Keras or PyTorch model: leave it away here."
         )
     model = _without_graph(source, known)
-    model.task = choose_task(task, (1, len(model.labels)), model.name)
+    sides = (1, 1, 1) if model.task == "segmentation" else (1,)
+    model.task = choose_task(task, (*sides, len(model.labels)), model.name)
     return model
 
 

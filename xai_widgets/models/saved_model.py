@@ -1,10 +1,12 @@
 """SavedModels as `ExplainableModel`: gradients at the input where their functions have any."""
 
 import hashlib
+import itertools
 import threading
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from xai_widgets.errors import ImageError, LayerError, ModelError
@@ -18,7 +20,14 @@ from xai_widgets.models.base import (
     sentence,
 )
 from xai_widgets.models.carried import Carried
-from xai_widgets.models.choosing import are_probabilities, choose_input, choose_labels
+from xai_widgets.models.choosing import (
+    are_probabilities,
+    choose_input,
+    choose_labels,
+    choose_task,
+)
+from xai_widgets.models.keras_cotangents import cotangent_of
+from xai_widgets.models.keras_pass import class_scores
 from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensor_input import InputSpec, input_spec
@@ -28,6 +37,12 @@ from xai_widgets.models.verdicts import find_lacks
 NO_LAYERS = (
     "A SavedModel is a graph without layers that could be reached: load the original Keras model "
     "(.keras) for methods that need a layer."
+)
+UNSEEN = ("feature_maps", "layer_gradients", "relu", "attention", "patches", "weights")
+"""What explainers may need that lies inside of the graph."""
+INSIDE = (
+    "The inside of a SavedModel (activations, attention, weights) cannot be seen or changed: "
+    "load the original Keras model (.keras) for methods that need it."
 )
 NO_PATH = (
     "The score of {name} does not depend on its input through operations that have gradients, so "
@@ -83,14 +98,18 @@ class SavedModel(ExplainableModel):
                 self._spec.channels,
                 notes,
             )
-            scores = self.backend.to_numpy(self._run(self.backend.asarray(probe)))
+            outputs = self.backend.to_numpy(self._run(self.backend.asarray(probe)))
         self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
-        self.labels = choose_labels(labels, own.labels, int(scores.shape[1]), notes)
-        self.outputs_probabilities = are_probabilities(scores)
+        self.labels = choose_labels(labels, own.labels, int(outputs.shape[-1]), notes)
+        self.task = choose_task(None, outputs.shape, self.name)
+        self.outputs_probabilities = are_probabilities(outputs)
         self.layers = ()
+        self.incomplete = ("a SavedModel",)
         self.capabilities = Capabilities(
             {
+                **dict.fromkeys(UNSEEN, INSIDE),
                 "feature_maps": NO_LAYERS,
+                "layer_gradients": NO_LAYERS,
                 **find_lacks(
                     self.name,
                     lambda values: _SavedModelPass(self, values),
@@ -104,7 +123,7 @@ class SavedModel(ExplainableModel):
         self.findings = tuple(notes)
 
     def _run(self, images: Any) -> Any:
-        """Return float32 scores [N, K] of a tensor [N, H, W, C]."""
+        """Return float32 outputs, [N, K] or dense [N, h, w, K], of a tensor [N, H, W, C]."""
         spec = self._spec
         batch = tf.transpose(images, (0, 3, 1, 2)) if spec.channels_first else images
         if np.issubdtype(np.dtype(spec.dtype), np.integer):
@@ -113,14 +132,14 @@ class SavedModel(ExplainableModel):
         with sentence(ModelError, f"{self.name} cannot process images of {list(images.shape[1:])}"):
             size = spec.batch_size
             if size is None:
-                return self._scores(batch)
+                return self._outputs(batch)
             missing = -len(images) % size
             if missing:
                 batch = tf.concat([batch, tf.repeat(batch[-1:], missing, axis=0)], axis=0)
-            parts = [self._scores(batch[i : i + size]) for i in range(0, len(batch), size)]
+            parts = [self._outputs(batch[i : i + size]) for i in range(0, len(batch), size)]
             return tf.concat(parts, axis=0)[: len(images)]
 
-    def _scores(self, batch: Any) -> Any:
+    def _outputs(self, batch: Any) -> Any:
         with tf.device(self.backend.device):
             output = (
                 self._function(batch)
@@ -129,11 +148,17 @@ class SavedModel(ExplainableModel):
             )
         scores = score_tensor(output)
         if scores is None or len(scores) != len(batch):
-            raise ModelError(f"{self.name} returned no floating-point scores [N, K].")
+            raise ModelError(
+                f"{self.name} returned no floating-point scores, [N, K] or [N, H, W, K]."
+            )
         return tf.cast(scores, tf.float32)
 
     def scores(self, images: Any) -> Any:
-        """Return scores [N, K] of images [N, H, W, C], computed in chunks."""
+        """Return scores [N, K] of images [N, H, W, C]; spatial means of dense outputs."""
+        return class_scores(self.outputs(images))
+
+    def outputs(self, images: Any) -> Any:
+        """Return what the model returns, [N, K] or dense [N, h, w, K], computed in chunks."""
         batch = self._checked(images)
         size = self.chunk_size
         with self.lock:
@@ -150,18 +175,22 @@ class SavedModel(ExplainableModel):
     ) -> Gradients:
         """Return d target / d images and the target's scores; see the contract."""
         batch = self._checked(images)
+        if layer is not None or target.layer is not None:
+            raise LayerError(NO_LAYERS)
+        if rule is not None:
+            raise ModelError(INSIDE)
         with self.lock, tf.GradientTape() as tape:
             tape.watch(batch)
-            scores = target(self._run(batch), self.backend)
-            total = tf.reduce_sum(scores)
-        values = self._gradient(tape, total, batch)
+            outputs = self._run(batch)
+        scores = target(outputs, self.backend)
+        values = self._gradient(tape, outputs, batch, cotangent_of(target, outputs))
         if weights is not None:
             values = tf.tensordot(self.backend.asarray(weights), values, axes=1)
         return Gradients(values, scores)
 
-    def _gradient(self, tape: Any, score: Any, source: Any) -> Any:
+    def _gradient(self, tape: Any, outputs: Any, source: Any, start: Any) -> Any:
         with sentence(ModelError, f"The gradient of {self.name} cannot be computed"):
-            gradient = tape.gradient(score, source)
+            gradient = tape.gradient(outputs, source, output_gradients=start)
         if gradient is None:
             raise ModelError(NO_PATH.format(name=self.name))
         return tf.convert_to_tensor(gradient)
@@ -212,7 +241,14 @@ class _SavedModelPass(ForwardPass):
     def __init__(self, model: SavedModel, values: Values) -> None:
         self._model = model
         self._values = values
-        self.scores = model.backend.to_numpy(model.scores(values))[0]
+        self._outputs = model.outputs(values)
+        self.scores = model.backend.to_numpy(class_scores(self._outputs))[0]
+
+    @property
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """What the model returns, float32 [K] or dense [h, w, K]."""
+        values: npt.NDArray[np.float32] = self._model.backend.to_numpy(self._outputs)[0]
+        return values
 
     def activation(self, layer: str) -> Any:
         """Raise `LayerError`: there are no layers."""
@@ -247,20 +283,16 @@ def device_name(device: str | None) -> str | None:
 
 
 def score_tensor(output: Any) -> Any:
-    """Return the floating-point scores [N, K] in what a function returned, None without any."""
+    """Return the floating-point scores, [N, K] or dense, in what a function returned, or None."""
     if isinstance(output, dict):
         values = [output["logits"]] if "logits" in output else []
         values += [output[name] for name in sorted(output)]
     else:
         values = list(output) if isinstance(output, list | tuple) else [output]
-    return next(
-        (
-            value
-            for value in values
-            if tf.is_tensor(value) and len(value.shape) == 2 and value.dtype.is_floating
-        ),
-        None,
-    )
+    found = [value for value in values if tf.is_tensor(value) and value.dtype.is_floating]
+    flat = (value for value in found if len(value.shape) == 2)
+    dense = (value for value in found if len(value.shape) == 4)
+    return next(itertools.chain(flat, dense), None)
 
 
 def _entry(loaded: Any) -> tuple[Any, str | None, InputSpec]:
