@@ -329,3 +329,17 @@ def test_the_module_is_as_before_also_after_a_failure() -> None:
     assert all(part.training for part in module.modules())
     assert all(p.requires_grad and p.grad is None for p in module.parameters())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+
+
+def test_a_program_for_two_images_at_once_shows_the_attention_of_one() -> None:
+    module = seeded(Tokens, F.scaled_dot_product_attention)
+    program = torch.export.export(module, (torch.zeros(2, 3, 32, 32),))
+    fixed, free = load(program), load(module, input_size=32)
+    assert "attention" not in fixed.capabilities.lacks
+    image = fixed.prepare(picture())
+    one, other = (m.attention(image) for m in (fixed, free))
+    assert (one.layers[0].heads, one.layers[0].windows) == (HEADS, 1)
+    np.testing.assert_allclose(one.weights(0), other.weights(0), atol=1e-5)
+    np.testing.assert_allclose(
+        one.gradients(ClassTarget(1))[0], other.gradients(ClassTarget(1))[0], rtol=1e-3, atol=1e-7
+    )

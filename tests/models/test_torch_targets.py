@@ -227,3 +227,29 @@ def test_a_restless_module_is_as_before_after_targets_at_layers_and_failures() -
     assert not any(part._forward_hooks for part in module.modules())
     assert [p.requires_grad for p in module.parameters()].count(False) == 2
     assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_a_program_for_two_images_at_once_gives_each_its_own_maps() -> None:
+    module = convolutional(nn.GELU)
+    images = batch(4)
+    program = torch.export.export(module, (nchw(images[:2]),))
+    fixed, free = load(program), load(module, input_size=SIDE)
+    target = LayerTarget("2", channel=3)
+    np.testing.assert_allclose(
+        fixed.activations(images[:3], "2"), free.activations(images[:3], "2"), atol=1e-5
+    )
+    for options in ({}, {"layer": "0"}, {"weights": np.arange(4.0)}):
+        found, expected = (m.gradients(images, target, **options) for m in (fixed, free))
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
+    found, expected = (
+        m.gradients(images, ClassTarget(1), rule="rescale", layer="0") for m in (fixed, free)
+    )
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-2, atol=1e-6)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
+    image = fixed.prepare(picture())
+    one, other = (m.forward_pass(image) for m in (fixed, free))
+    np.testing.assert_allclose(one.activation("2"), other.activation("2"), atol=1e-5)
+    np.testing.assert_allclose(
+        one.gradient(target, "0"), other.gradient(target, "0"), rtol=1e-3, atol=1e-7
+    )

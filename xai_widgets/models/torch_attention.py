@@ -127,7 +127,7 @@ def _is_last(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def described(
-    seen: Sequence[Seen], layers: Sequence[Layer], input_size: tuple[int, int]
+    seen: Sequence[Seen], layers: Sequence[Layer], input_size: tuple[int, int], copies: int
 ) -> tuple[tuple[AttentionLayer, ...], tuple[torch.Tensor, ...]]:
     """Return the self-attention among what was seen, and its probabilities without a batch axis.
 
@@ -140,8 +140,9 @@ def described(
         shape = entry.probabilities.shape
         if shape[-1] != shape[-2] or len(shape) > 4:
             continue
-        windows = int(shape[0]) if len(shape) == 4 else 1
-        heads, tokens = int(shape[-3]), int(shape[-1])
+        windows = int(shape[0]) // copies if len(shape) == 4 else 1
+        heads = int(shape[-3]) // (copies if len(shape) == 3 else 1)
+        tokens = int(shape[-1])
         grid: Grid | None = None
         if windows == 1:
             same = (y.grid for y in layers if y.grid is not None and y.shape[0] == tokens)
@@ -186,10 +187,10 @@ class TorchAttentionPass(AttentionPass):
     record
         Runs the forward pass and returns its graph to a target's layer, or to the output for
         None, with the attention seen.
-    layers, input_size
+    layers, input_size, lock
         The model's.
-    lock
-        The model's.
+    copies
+        How often the module gets the image, where it takes batches of one size alone.
 
     Raises
     ------
@@ -204,15 +205,17 @@ class TorchAttentionPass(AttentionPass):
         layers: Sequence[Layer],
         input_size: tuple[int, int],
         lock: Lock,
+        copies: int = 1,
     ) -> None:
         self._name = name
         self._record = record
         self._layers = layers
         self._input_size = input_size
         self._lock = lock
+        self._copies = copies
         self._graphs: dict[str | None, tuple[Graph, tuple[torch.Tensor, ...]]] = {}
         graph, seen = record(None)
-        self.layers, kept = described(seen, layers, input_size)
+        self.layers, kept = described(seen, layers, input_size, copies)
         if not self.layers:
             raise ModelError(str(attention_lack(name, seen, self.layers)))
         self._graphs[None] = (graph, kept)
@@ -227,7 +230,7 @@ class TorchAttentionPass(AttentionPass):
         with self._lock, autograd():
             if target.layer not in self._graphs:
                 graph, seen = self._record(target.layer)
-                kept = described(seen, self._layers, self._input_size)[1]
+                kept = described(seen, self._layers, self._input_size, self._copies)[1]
                 self._graphs[target.layer] = (graph, kept)
             graph, kept = self._graphs[target.layer]
             score = target(graph.reduced, TorchBackend(graph.reduced.device))
@@ -246,5 +249,7 @@ class TorchAttentionPass(AttentionPass):
         ]
 
     def _without_batch(self, index: int, tensor: torch.Tensor) -> torch.Tensor:
-        single = tensor.ndim == 4 and self.layers[index].windows == 1
-        return (tensor[0] if single else tensor).detach().float()
+        layer = self.layers[index]
+        if tensor.ndim == 4:
+            tensor = tensor[0] if layer.windows == 1 else tensor[: layer.windows]
+        return tensor.detach()[: layer.heads if tensor.ndim == 3 else None].float()

@@ -119,6 +119,7 @@ def survey(
     predict: Callable[[torch.Tensor], Any],
     probe: torch.Tensor,
     layers: Sequence[Layer],
+    copies: int = 1,
 ) -> dict[str, str]:
     """Watch one forward pass, and say what is missing: ReLUs, attention, weights.
 
@@ -132,6 +133,8 @@ def survey(
         An input of noise, [1, H, W, C].
     layers
         The model's layers.
+    copies
+        How often the module gets the image, where it takes batches of one size alone.
     """
     lacks: dict[str, str] = {}
     if not any(parameter.is_floating_point() for parameter in module.parameters()):
@@ -152,7 +155,8 @@ def survey(
             f"{name} has no ReLU{others}, and this rule is defined for ReLU alone: choose another "
             "method."
         )
-    found, _ = described(seen.seen, layers, (int(probe.shape[1]), int(probe.shape[2])))
+    size = (int(probe.shape[1]), int(probe.shape[2]))
+    found, _ = described(seen.seen, layers, size, copies)
     reason = attention_lack(name, seen.seen, found)
     if reason is not None:
         lacks["attention"] = reason

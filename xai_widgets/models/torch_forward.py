@@ -75,7 +75,7 @@ class TorchForwardPass(ForwardPass):
 
     def activation(self, layer: str) -> torch.Tensor:
         """Return the output of a layer, float32 [1, H, W, C] ([1, T, D] for tokens)."""
-        return self._recorder.arranged(layer, self._graph(layer).source.detach())
+        return self._recorder.arranged(layer, self._graph(layer).source.detach())[:1]
 
     def gradient(self, target: Target, layer: str | None = None) -> torch.Tensor:
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
@@ -85,7 +85,7 @@ class TorchForwardPass(ForwardPass):
             gradient = differentiate(
                 self._recorder.name, score, graph.source, place(layer), True, graph.reduced
             )
-        return gradient.float() if layer is None else self._recorder.arranged(layer, gradient)
+        return gradient.float() if layer is None else self._recorder.arranged(layer, gradient)[:1]
 
     def _graph(self, layer: str | None, target_layer: str | None = None) -> Graph:
         ends = (layer, target_layer)

@@ -62,10 +62,35 @@ def batch_gradients(
         )
     scores = target(graph.reduced, backend)
     values = differentiate(recorder.name, scores, graph.source, place(layer), False, graph.reduced)
-    values = values.float() if layer is None else recorder.arranged(layer, values)
+    values = values.float() if layer is None else recorder.arranged(layer, values)[: len(images)]
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)
     return Gradients(values, scores.detach())
+
+
+def one_by_one(
+    recorder: Recorder,
+    backend: TorchBackend,
+    images: torch.Tensor,
+    target: Target,
+    weights: Any,
+    rule: str | None,
+    layer: str | None,
+) -> Gradients:
+    """Return the same as `batch_gradients`, for modules that see a batch in several calls.
+
+    A hook at a layer sees only the last of these.
+    """
+    halves = images.chunk(2) if rule == "rescale" and len(images) % 2 == 0 else (images,)
+    found = [
+        batch_gradients(recorder, backend, torch.stack(rows), target, None, rule, layer)
+        for rows in zip(*halves, strict=True)
+    ]
+    values = torch.cat([part.values for part in found])
+    scores = torch.stack([part.scores for part in found]).T.reshape(-1)
+    if weights is not None:
+        values = torch.tensordot(backend.asarray(weights), values, dims=1)
+    return Gradients(values, scores)
 
 
 def without_rule(recorder: Recorder, backend: TorchBackend, probe: torch.Tensor) -> tuple[str, ...]:

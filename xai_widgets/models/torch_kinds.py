@@ -1,6 +1,7 @@
 """What tells PyTorch modules apart: format, device, precision, inputs and outputs."""
 
 import copy
+import hashlib
 from typing import Any
 
 import torch
@@ -101,6 +102,17 @@ def frozen_program(module: nn.Module) -> bytes:
                 value = node.output().toIValue()
                 parts.append(_constant(value))
     return b"".join(parts)
+
+
+def hash_of_weights(module: nn.Module) -> str:
+    """Return SHA-256 over names, shapes and values of all parameters and buffers."""
+    digest = hashlib.sha256(frozen_program(module))
+    for name, tensor in sorted(module.state_dict().items()):
+        if isinstance(tensor, torch.Tensor):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            data = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(data.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _constant(value: Any) -> bytes:

@@ -67,7 +67,7 @@ def first_tensor(output: Any) -> torch.Tensor | None:
 
 
 def read_architecture(
-    module: nn.Module, run: Callable[[torch.Tensor], Any], image: torch.Tensor
+    module: nn.Module, run: Callable[[torch.Tensor], Any], image: torch.Tensor, copies: int = 1
 ) -> Architecture:
     """List the layers in the order in which ``run`` finishes them.
 
@@ -79,6 +79,8 @@ def read_architecture(
         Runs the forward pass.
     image
         One image, as ``run`` takes it.
+    copies
+        How often the module gets it, where it takes batches of one size alone.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def read_architecture(
         tensor = first_tensor(output)
         if tensor is None or tensor.ndim not in (3, 4) or not tensor.is_floating_point():
             return
-        if len(tensor) != 1:  # windows or heads in place of the batch
+        if len(tensor) != copies:  # windows or heads in place of the batch
             return
         last = _is_channels_last(parts[name], tensor.shape, layouts.get(tensor.shape, False))
         layouts[tensor.shape] = last

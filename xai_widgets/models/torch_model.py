@@ -1,6 +1,5 @@
 """PyTorch modules as `ExplainableModel`: eager, scripted or traced, exported, converted."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +31,9 @@ from xai_widgets.models.torch_attention import AttentionMode, Seen, TorchAttenti
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_capabilities import probe_layers, survey
 from xai_widgets.models.torch_forward import TorchForwardPass
-from xai_widgets.models.torch_gradients import batch_gradients, without_rule
+from xai_widgets.models.torch_gradients import batch_gradients, one_by_one, without_rule
 from xai_widgets.models.torch_kinds import (
-    frozen_program,
+    hash_of_weights,
     on_device,
     possible_channels,
     precision_note,
@@ -143,7 +142,8 @@ class TorchModel(ExplainableModel):
             self._moving_buffers, self._draws_random, self._writes_input = [], False, False
             found = find_side_effects(self._module, self._predict, probe)
             self._moving_buffers, self._draws_random, self._writes_input = found
-            architecture = read_architecture(self._module, self._predict, probe)
+            copies = self._copies(probe)
+            architecture = read_architecture(self._module, self._predict, probe, copies)
             self._recorder = Recorder(self.name, self._run, self._parts, architecture)
             outputs = self._run(probe, False)
         self.layers = architecture.layers
@@ -182,7 +182,8 @@ class TorchModel(ExplainableModel):
             self.backend.to_numpy(probe),
             self.outputs_probabilities,
         )
-        lacks.update(survey(self.name, self._module, self._predict, probe, self.layers))
+        copies = self._copies(probe)
+        lacks.update(survey(self.name, self._module, self._predict, probe, self.layers, copies))
         return Capabilities(lacks)
 
     # The contract -------------------------------------------------------------------------
@@ -220,6 +221,10 @@ class TorchModel(ExplainableModel):
             ]
         return torch.cat(chunks)
 
+    def _copies(self, image: torch.Tensor) -> int:
+        """Return how often the module gets one image."""
+        return 1 if self._batches is None else len(self._batches(image)[0])
+
     def _class_scores(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs if outputs.ndim == 2 else outputs.mean(dim=(1, 2))
 
@@ -245,9 +250,9 @@ class TorchModel(ExplainableModel):
             layer = self.resolve_layer(layer)
         with self.lock, autograd(), frozen(self._module):
             batch = self._checked(images)
-            return batch_gradients(
-                self._recorder, self.backend, batch, target, weights, rule, layer
-            )
+            alone = self._batches is not None and (layer is not None or target.layer is not None)
+            compute = one_by_one if alone else batch_gradients
+            return compute(self._recorder, self.backend, batch, target, weights, rule, layer)
 
     @property
     def incomplete(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -272,7 +277,9 @@ class TorchModel(ExplainableModel):
 
         with self.lock:
             size = (int(batch.shape[1]), int(batch.shape[2]))
-            return TorchAttentionPass(self.name, record, self.layers, size, self.lock)
+            return TorchAttentionPass(
+                self.name, record, self.layers, size, self.lock, self._copies(batch)
+            )
 
     @contextmanager
     def changed_weights(self, change: Change) -> Iterator[None]:
@@ -372,13 +379,7 @@ class TorchModel(ExplainableModel):
         """SHA-256 over names, shapes and values of all parameters and buffers."""
         fingerprint = self.fingerprint
         if self._hashed is None or self._hashed[0] != fingerprint:
-            digest = hashlib.sha256(frozen_program(self._module))
-            for name, tensor in sorted(self._module.state_dict().items()):
-                if isinstance(tensor, torch.Tensor):
-                    digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-                    data = tensor.detach().cpu().contiguous().reshape(-1)
-                    digest.update(data.view(torch.uint8).numpy().tobytes())
-            self._hashed = (fingerprint, digest.hexdigest())
+            self._hashed = (fingerprint, hash_of_weights(self._module))
         return self._hashed[1]
 
     @property

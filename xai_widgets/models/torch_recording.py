@@ -164,7 +164,7 @@ class Recorder:
             raise _NotReachedError(absent(name)) if start else LayerError(absent(name))
         reduced = outputs
         if target_layer is not None:
-            reduced = self.arranged(target_layer, found[target_layer])
+            reduced = self.arranged(target_layer, found[target_layer])[: len(images)]
         if start and not reduced.requires_grad:
             raise _NotReachedError(absent(str(layer)))
         return Graph(source if layer is None else found[layer], outputs, reduced)

@@ -262,7 +262,7 @@ def rescaled(
         graph = recorder.before_each_run(mode.rewind).record(inputs, layer, target.layer)
         scores = target(graph.reduced, backend)
     values = differentiate(recorder.name, scores, graph.source, place(layer), False, graph.reduced)
-    values = values.float() if layer is None else recorder.arranged(layer, values)
+    values = values.float() if layer is None else recorder.arranged(layer, values)[: len(inputs)]
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)
     both = torch.cat([scores.detach(), reference_scores])
