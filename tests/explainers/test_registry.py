@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from tests.explainers.helpers import METHODS, quick, smooth_model
-from tests.models.nets import SIDE, NoGrad, Wrapped
+from tests.explainers.quickly import ALL, CONVOLUTIONAL
+from tests.explainers.quickly import QUICK as FEW
+from tests.models.nets import SIDE, NoGrad, Wrapped, convolutional
 from xai_widgets.errors import MethodError
 from xai_widgets.explainers import registry
 from xai_widgets.explainers.base import (
@@ -78,10 +80,11 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def test_all_methods_are_listed_with_a_reference_and_a_cost() -> None:
-    records = methods(smooth_model())
-    assert {record["method"] for record in records} >= set(METHODS)
+    records = methods(load(convolutional(), input_size=SIDE))
+    assert [record["method"] for record in records] == list(ALL)
     for record in records:
-        assert record["applicable"] and record["reason"] is None
+        assert record["applicable"] is (record["method"] in CONVOLUTIONAL)
+        assert record["applicable"] is (record["reason"] is None)
         assert record["title"] and record["family"] and record["reference"] and record["cost"]
     uses = {record["method"]: record["uses_layer"] for record in records}
     assert uses["grad_cam"] and not uses["gradient"]
@@ -89,14 +92,19 @@ def test_all_methods_are_listed_with_a_reference_and_a_cost() -> None:
 
 def test_what_does_not_apply_is_listed_with_the_reason() -> None:
     for record in methods(load(NoGrad(), input_size=SIDE)):
-        assert not record["applicable"]
-        assert "no_grad" in record["reason"]
+        if {"input_gradients", "layer_gradients"} & set(record["needs"]):
+            assert not record["applicable"]
+            assert "no_grad" in record["reason"]
 
 
 def test_grad_cam_still_applies_where_only_the_input_has_no_gradient() -> None:
     model = load(Wrapped(before=lambda x: x.detach()), input_size=SIDE)
-    applicable = {record["method"] for record in methods(model) if record["applicable"]}
-    assert applicable == {"grad_cam"}
+    records = {record["method"]: record for record in methods(model)}
+    for record in records.values():
+        assert record["applicable"] is not bool(
+            {"input_gradients", "attention"} & set(record["needs"])
+        )
+    assert records["grad_cam"]["applicable"] and not records["gradient"]["applicable"]
     assert quick(model, "grad_cam").heatmap.shape == (SIDE, SIDE)
 
 
@@ -105,12 +113,29 @@ def test_the_cost_is_what_passes_through_the_model(method: str) -> None:
     seen: list[int] = []
     model = load(Wrapped(before=lambda x: seen.append(len(x)) or x), input_size=SIDE)
     seen.clear()
-    quick(model, method, target=0, **({"n_steps": 64} if "integrated" in method else {}))
-    parameters = {"n_samples": 5} if method == "smoothgrad" else {}
-    assert sum(seen) == build(find(method), parameters).cost.forwards
+    quick(model, method, target=0, **FEW.get(method, {}))
+    assert sum(seen) == build(find(method), FEW.get(method, {})).cost.forwards
 
 
-@pytest.mark.parametrize("method", METHODS)
+GRADIENTS_AND_PATHS = (
+    "smoothgrad_squared",
+    "vargrad",
+    "guided_backprop",
+    "deconvolution",
+    "expected_gradients",
+    "blur_ig",
+    "guided_ig",
+    "noise_grad",
+    "fusion_grad",
+)
+
+
+@pytest.mark.parametrize("method", GRADIENTS_AND_PATHS)
+def test_the_other_gradient_methods_cost_what_they_say(method: str) -> None:
+    test_the_cost_is_what_passes_through_the_model(method)
+
+
+@pytest.mark.parametrize("method", ALL)
 def test_every_parameter_is_described_for_a_form(method: str) -> None:
     for record in parameter_records(find(method)):
         assert record["help"].endswith(".") and record["label"]
@@ -162,7 +187,7 @@ def test_a_broken_plug_in_is_named_once_and_takes_nothing_away(
     plugins(value, f"{__name__}:Flat")
     with pytest.warns(UserWarning, match=f"plug-in '{value}' {told}.*uninstall its package"):
         found = {record["method"] for record in methods(smooth_model())}
-    assert found == {*METHODS, "flat"}
+    assert found == {*ALL, "flat"}
     assert quick(smooth_model(), "gradient").title == "Gradient"
 
 
