@@ -5,6 +5,9 @@ import { type KernelOptions, MockKernel } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
 
+/** What shows a report, put in by screenshots.mjs. */
+declare const REPORT: { script: string; style: string };
+
 const query = new URLSearchParams(location.search);
 const scene = query.get("scene") ?? "region";
 if (query.get("theme")) document.body.dataset.jpThemeLight = String(query.get("theme") !== "dark");
@@ -23,7 +26,7 @@ const options: Record<string, KernelOptions> = {
     setup: { verdict: { verdict: "inference-only", sentence: refused, findings: [] }, methods: [] },
   },
   large: { display: 2400 },
-  badge: { report: "lost" },
+  badge: { report: "lost", module: REPORT },
 };
 const model = new MockModel(
   scene === "region" || scene === "busy" ? { region: RULER, ablation: "blur" } : {},

@@ -8,7 +8,16 @@ import { chromium } from "playwright";
 const dev = dirname(fileURLToPath(import.meta.url));
 const out = join(dev, "out");
 await mkdir(out, { recursive: true });
+const report = await esbuild.build({
+  entryPoints: ["index.ts", "report.css"].map((name) => resolve(dev, "../src/widgets/report", name)),
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  write: false,
+});
+const [script, style] = report.outputFiles.map((file) => file.text);
 await esbuild.build({
+  define: { REPORT: JSON.stringify({ script, style }), "import.meta.url": '"file:///"' },
   entryPoints: [
     { in: join(dev, "main.ts"), out: "main" },
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },

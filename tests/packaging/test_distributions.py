@@ -15,7 +15,9 @@ pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
 
 BUNDLE_LIMIT_BYTES = 100 * 1024
 WEIGHTS_LIMIT_BYTES = 3_000_000
-BUNDLES = ("explorer.js", "explorer.css", "readiness.js", "readiness.css")
+BUNDLES = tuple(
+    f"{name}.{kind}" for name in ("explorer", "readiness", "report") for kind in ("js", "css")
+)
 
 
 def names_in_sdist(sdist: Path) -> list[str]:

@@ -41,7 +41,9 @@ KERNEL_KINDS = (
     "superpixels",
     "crop",
     "snapshot",
+    "checking",
     "report",
+    "module",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

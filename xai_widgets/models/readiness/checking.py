@@ -1,7 +1,8 @@
 """`check`: run a model, go backward, and say what it is fit for, with why and where it is not."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,23 @@ from xai_widgets.models.readiness.unloadable import diagnose
 from xai_widgets.models.verdicts import model_verdict
 
 Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the check does next.
+
+    Attributes
+    ----------
+    text
+        In some words.
+    done, total
+        How many of its parts lie behind, and how many there are.
+    """
+
+    text: str
+    done: int
+    total: int
 
 
 def check(model: Any, image: Any = None, reference: Any = None) -> Report:
@@ -59,6 +77,32 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
     ImageError
         If the image cannot be opened.
     """
+    steps = check_steps(model, image, reference)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def check_steps(
+    model: Any, image: Any = None, reference: Any = None
+) -> Generator[Step, None, Report]:
+    """Check as `check` does, step by step, so that progress can be shown and the check given up.
+
+    The model's lock is held during each step and free between two of them.
+
+    Yields
+    ------
+    Step
+        What comes next, before it is done.
+
+    Returns
+    -------
+    Report
+        As of `check`, which also says what may be raised.
+    """
     started = time.perf_counter()
     try:
         loaded = load(model)
@@ -67,9 +111,8 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
         if diagnosis is None:
             raise
         return _unloadable(model, error, diagnosis, time.perf_counter() - started)
-    with loaded.lock:
-        prepared = loaded.prepare(_picture(loaded) if image is None else image)
-        findings, trace = _look(loaded, prepared, reference)
+    prepared = loaded.prepare(_picture(loaded) if image is None else image)
+    findings, trace = yield from _look(loaded, prepared, reference)
     verdict, sentence = _verdict(loaded, trace)
     return Report(
         verdict=verdict,
@@ -93,31 +136,49 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
 
 def _look(
     model: ExplainableModel, image: PreparedImage, reference: Any
-) -> tuple[list[Finding], Trace]:
+) -> Generator[Step, None, tuple[list[Finding], Trace]]:
     values = image.values[None]
     mate = values.min() + values.max() - values[:, ::-1, ::-1]
-    try:
-        trace = model.trace(values)
-    except XaiError as error:
-        failed = Finding("error", "prediction", f"The model cannot predict this image. {error}")
-        return [failed], Trace()
-    if not np.isfinite(trace.scores).all():
-        return [_not_finite(model.trace(values, gradients=False))], trace
-    findings = [
-        Finding(
-            "ok",
-            "prediction",
-            f"The model predicts {model.labels[trace.target]!r} with score {trace.score:.4g}.",
-        )
+    parts: list[tuple[str, Callable[[Trace], list[Finding]]]] = [
+        ("Predicting once more", lambda trace: determinism_findings(model, trace, values)),
+        (
+            "Predicting in a batch",
+            lambda trace: batch_findings(model, trace, np.concatenate([values, mate])),
+        ),
     ]
-    findings += gradient_findings(model, trace, values)
-    findings += layer_findings(model, trace)
-    findings += probability_findings(model, trace)
-    findings += determinism_findings(model, trace, values)
-    findings += batch_findings(model, trace, np.concatenate([values, mate]))
-    findings += mode_findings(model, trace, values)
+    if model.training_layers():
+        parts.append(("Trying train mode", lambda trace: mode_findings(model, trace, values)))
     if reference is not None:
-        findings += reference_findings(model, trace, image, reference)
+        parts.append(
+            (
+                "Asking the reference",
+                lambda trace: reference_findings(model, trace, image, reference),
+            )
+        )
+    total = len(parts) + 1
+    yield Step("Going forward and backward", 0, total)
+    with model.lock:
+        try:
+            trace = model.trace(values)
+        except XaiError as error:
+            text = f"The model cannot predict this image. {error}"
+            return [Finding("error", "prediction", text)], Trace()
+        if not np.isfinite(trace.scores).all():
+            return [_not_finite(model.trace(values, gradients=False))], trace
+        findings = [
+            Finding(
+                "ok",
+                "prediction",
+                f"The model predicts {model.labels[trace.target]!r} with score {trace.score:.4g}.",
+            ),
+            *gradient_findings(model, trace, values),
+            *layer_findings(model, trace),
+            *probability_findings(model, trace),
+        ]
+    for done, (text, look) in enumerate(parts, start=1):
+        yield Step(text, done, total)
+        with model.lock:
+            findings += look(trace)
     return [*findings, *loading_findings(model)], trace
 
 
