@@ -79,6 +79,7 @@ const ASSUMED = finding(
 function base(): Report {
   return {
     verdict: "explainable",
+    ok: true,
     sentence: "A gradient flows from the score to the picture, and to every layer on the way.",
     model: {
       class: "LesionNet",
@@ -132,10 +133,10 @@ function onnx(): Report {
   return {
     ...base(),
     verdict: "inference-only",
-    sentence: "This model predicts, but cannot be explained by gradients: ONNX has no derivatives.",
+    sentence: "This model predicts, but cannot be explained by gradients.",
     model: { ...base().model, class: "lesions.onnx", framework: "onnxruntime", format: "onnx" },
     findings: [
-      finding("warning", "format", "An ONNX file holds the forward pass only.", {
+      finding("info", "gradient", "An ONNX file holds the forward pass only.", {
         advice: "Load the model that it was exported from.",
       }),
       ...PASSED,
@@ -150,6 +151,7 @@ function broken(): Report {
   return {
     ...base(),
     verdict: "broken",
+    ok: false,
     sentence: "The scores are not finite: the model cannot be used for this picture.",
     findings: [
       finding("error", "finite", "The scores are not finite from stage3.block1 on.", {

@@ -138,6 +138,14 @@ describe("the report", () => {
     );
   });
 
+  test("a model that does not predict what its reference does keeps its verdict, in red", () => {
+    const { model, root, checker } = mountReadiness("healthy");
+    model.receive("report", { report: { ...REPORTS.healthy(), ok: false }, error: null }, checker.revision);
+    const verdict = find(root, ".xaiw-verdict");
+    expect(verdict.textContent).toContain("explainable");
+    expect(verdict.dataset.tone).toBe("bad");
+  });
+
   test("a model that is not finite names the layer and calls nothing dead", () => {
     const { root } = mountReadiness("broken");
     expect(root.querySelector(".is-dead")).toBeNull();

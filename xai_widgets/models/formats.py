@@ -79,3 +79,9 @@ FORMATS: tuple[Format, ...] = (
 def format_named(name: str) -> Format | None:
     """Return the format with this name, None if there is none."""
     return next((entry for entry in FORMATS if entry.name == name), None)
+
+
+def only_predicts(name: str) -> bool:
+    """Tell whether models of a format never have gradients, which is then no fault of theirs."""
+    entry = format_named(name)
+    return entry is not None and entry.verdict == "inference-only"

@@ -34,6 +34,8 @@ export interface ReportFormat {
 
 export interface Report {
   verdict: string;
+  /** False if the model is broken, or does not predict what its reference does; the verdict says nothing of that. */
+  ok: boolean;
   sentence: string;
   model: {
     class: string;

@@ -62,7 +62,8 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
         A picture of any kind; else a generated one.
     reference
         What the model should predict: the model that it was exported from, a callable from inputs
-        [N, H, W, C] to scores [N, K], or the scores [K] of the image.
+        [N, H, W, C] to scores [N, K], or the scores [K] of the image. A model that predicts
+        something else keeps its verdict, and `Report.ok` is False.
 
     Returns
     -------
@@ -114,6 +115,8 @@ def check_steps(
     prepared = loaded.prepare(_picture(loaded) if image is None else image)
     findings, trace = yield from _look(loaded, prepared, reference)
     verdict, sentence = _verdict(loaded, trace)
+    if any(entry.check == "reference" and entry.level == "error" for entry in findings):
+        sentence += " It does not predict what the reference predicts."
     return Report(
         verdict=verdict,
         sentence=sentence,

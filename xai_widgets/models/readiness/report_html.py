@@ -25,8 +25,9 @@ def report_html(report: Report) -> str:
     known = report.model
     shape = " × ".join(str(side) for side in known["input_shape"] or ["?"])
     title = f"{known['class']} · {known['framework']} · {known['format']} · input {shape}"
+    colour = VERDICT_COLOURS[report.verdict] if report.ok else COLOURS["error"]
     badge = (
-        f'<b style="border:1px solid {VERDICT_COLOURS[report.verdict]};border-left-width:6px;'
+        f'<b style="border:1px solid {colour};border-left-width:6px;'
         f'padding:1px 8px;border-radius:3px">{escape(report.verdict.replace("-", " "))}</b>'
     )
     return (
