@@ -38,6 +38,13 @@ class KerasGraph:
         (H, W, C) of the images.
     choose
         Finds the scores [N, K] in what the model returns.
+
+    Attributes
+    ----------
+    calls
+        The layers that can be looked at: feature maps and tokens.
+    traced
+        These and the layers that return one vector an image, such as heads.
     """
 
     def __init__(
@@ -61,13 +68,14 @@ class KerasGraph:
         )
         self._graph = self._function.graph
         self._images, self._scores = self._function.inputs[0], self._function.outputs[0]
-        self.calls = {
+        self.traced = {
             path: call
             for path, call in self.calls.items()
             if getattr(call.tensor, "graph", None) is self._graph
-            and call.tensor.shape.rank in (3, 4)
+            and (call.tensor.shape.rank in (3, 4) or _is_vector(call.tensor))
             and call.tensor.dtype.is_floating
         }
+        self.calls = {p: call for p, call in self.traced.items() if call.tensor.shape.rank > 2}
         self._moving = self._moving_tensors()
         self._cut: dict[str, Any] = {}
         self._gradients: dict[str | None, Any] | None = None
@@ -146,9 +154,9 @@ class KerasGraph:
     # The graph ------------------------------------------------------------------------------
 
     def _call(self, layer: str) -> Call:
-        if layer not in self.calls:
+        if layer not in self.traced:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
-        return self.calls[layer]
+        return self.traced[layer]
 
     def _cut_out(self, key: str, parts: Callable[[], tuple[list[Any], list[Any]]]) -> Any:
         if key not in self._cut:
@@ -197,7 +205,7 @@ class KerasGraph:
     def _differentiate(self) -> dict[str | None, Any]:
         """Add the gradients at the images and at all layers to the graph, in one backward pass."""
         sources: dict[str | None, Any] = {None: self._images}
-        sources.update((path, call.tensor) for path, call in self.calls.items())
+        sources.update((path, call.tensor) for path, call in self.traced.items())
         with self._graph.as_default():
             self._cotangent = tf.compat.v1.placeholder(tf.float32, self._scores.shape)
             try:
@@ -274,6 +282,11 @@ class KerasForwardPass(ForwardPass):
         """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
         cotangent = cotangent_of(target, self._scores)
         return tf.cast(self._graph.gradient(layer, cotangent, self._kept), tf.float32)
+
+
+def _is_vector(tensor: Any) -> bool:
+    """Tell whether a tensor has one vector for each image: its first axis is the batch's."""
+    return bool(tensor.shape.rank == 2 and tensor.shape[0] is None)
 
 
 def cotangent_of(target: Callable[[Any], Any], scores: Any) -> Any:
