@@ -59,7 +59,15 @@ import xai_widgets as xw
 panel = xw.ReadinessPanel(xw.demo.model("lesions"))
 panel
 """
-WIDGETS = {"explorer": EXPLORER, "readiness": READINESS, "readiness-healthy": HEALTHY}
+BADGE = READINESS[: READINESS.index("panel = ")] + (
+    'xw.Explorer(faulty, xw.demo.dataset("animals", n=6, seed=3).images)\n'
+)
+WIDGETS = {
+    "explorer": EXPLORER,
+    "readiness": READINESS,
+    "readiness-healthy": HEALTHY,
+    "readiness-badge": BADGE,
+}
 
 
 def main() -> int:
@@ -79,6 +87,9 @@ def main() -> int:
                 for size, width in WIDTHS_PX.items():
                     page = lab.open([code], width=width, height=2000, device_pixel_ratio=2)
                     page.wait_for_state("idle")
+                    if code is BADGE:
+                        page.widget.locator(".xaiw-badge").click()
+                        page.widget.locator(".xaiw-gradient").first.wait_for()
                     for theme, title in THEMES.items():
                         page.use_theme(title)
                         page.settle()

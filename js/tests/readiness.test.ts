@@ -55,6 +55,19 @@ describe("the report", () => {
     }
   });
 
+  test("a gradient that arrives and is next to nothing is marked, with a bar of what is left", () => {
+    const { root } = mountReadiness("faded");
+    const [last, ...others] = root.querySelectorAll<HTMLElement>(".is-last-dead");
+    expect(others).toEqual([]);
+    expect(last.dataset.value).toBe("stage2.block2");
+    expect(last.textContent).toContain("next to nothing from here on: vanishing");
+    const faint = rows(root).filter((each) => each.classList.contains("is-faint"));
+    expect(faint.map((each) => each.dataset.value)).toEqual(names(root).slice(0, faint.length));
+    const colour = (each: HTMLElement) => getComputedStyle(find(each, ".xaiw-track b")).backgroundColor;
+    expect(colour(faint[0])).not.toBe(colour(rows(root)[faint.length]));
+    expect(find(root, ".xaiw-heading small").textContent).toBe("input first, score last");
+  });
+
   test("bars are as long as the logarithms of the norms, under one axis", () => {
     const { root } = mountReadiness("healthy");
     const report = REPORTS.healthy();
@@ -376,6 +389,7 @@ describe("for everybody", () => {
       ["healthy", 800],
       ["onnx", 1120],
       ["broken", 640],
+      ["faded", 800],
       ["many", 1120],
     ] as const) {
       const { root, close } = mountReadiness(name, { width });

@@ -1,4 +1,4 @@
-"""Healthy Keras networks are quiet: demo models, recalibrated keras.applications; fresh ones not."""
+"""Healthy Keras networks are quiet: demo models, recalibrated applications; fresh ones are not."""
 
 from __future__ import annotations
 
@@ -100,6 +100,8 @@ def test_a_network_that_is_dead_as_it_comes_is_named() -> None:
     dies = names.index(causes["vanishing"].layer)
     assert norms[0] < 1e-9 < 1e-5 < norms[-1]
     assert norms[0] < 1e-3 * max(norms[dies:])
+    faint = [layer.faint for layer in report.layers]
+    assert faint[0] and faint[dies - 1] and not faint[-1]
 
 
 @pytest.mark.parametrize("name", ["lesions", "lesions-shortcut", "animals", "digits"])
@@ -108,3 +110,4 @@ def test_a_demo_model_raises_no_alarm(name: str) -> None:
     assert report.verdict == "explainable"
     assert [f for f in report.findings if f.level in ("warning", "error")] == []
     assert report.layers[-1].gradient_norm == pytest.approx(1.0)
+    assert not any(layer.faint for layer in report.layers)

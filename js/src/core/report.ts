@@ -21,6 +21,8 @@ export interface ReportLayer {
   finite: boolean;
   main: boolean;
   recommended: boolean;
+  /** A gradient arrives that is zero or orders of magnitude too small. */
+  faint: boolean;
 }
 
 export interface ReportFormat {

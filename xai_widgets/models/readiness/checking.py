@@ -26,9 +26,14 @@ from xai_widgets.models.readiness.findings import (
 from xai_widgets.models.readiness.report import LEVELS, Finding, LayerReport, Report
 from xai_widgets.models.readiness.trace import Trace
 from xai_widgets.models.readiness.unloadable import diagnose
-from xai_widgets.models.verdicts import model_verdict
+from xai_widgets.models.verdicts import DEAD, model_verdict
 
 Pixels = npt.NDArray[np.uint8]
+
+FADING = ("vanishing", "dead", "zero", "saturated", "saturated_softmax")
+"""Causes of gradients that arrive and are next to nothing."""
+DROP = 1e3
+"""A gradient is faint if it is so much smaller than the largest, and next to nothing by itself."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def check_steps(
             "trusted": loaded.trusted,
         },
         findings=_worst_first(findings),
-        layers=_layers(loaded, trace),
+        layers=_layers(loaded, trace, findings),
         formats=format_rows(loaded.format),
         versions=dict(loaded.versions),
         seconds=time.perf_counter() - started,
@@ -206,8 +211,13 @@ def _verdict(model: ExplainableModel, trace: Trace) -> tuple[str, str]:
     return model_verdict(model)
 
 
-def _layers(model: ExplainableModel, trace: Trace) -> tuple[LayerReport, ...]:
+def _layers(
+    model: ExplainableModel, trace: Trace, findings: list[Finding]
+) -> tuple[LayerReport, ...]:
     known = {layer.name: layer for layer in model.layers}
+    fading = any(finding.cause in FADING for finding in findings)
+    norms = [layer.gradient_norm or 0.0 for layer in trace.layers]
+    faint = min(DEAD, max(norms, default=0.0) / DROP) if fading else 0.0
     if not trace.layers:
         return tuple(
             LayerReport(layer.name, layer.kind, layer.shape, None, True, layer.main)
@@ -228,6 +238,7 @@ def _layers(model: ExplainableModel, trace: Trace) -> tuple[LayerReport, ...]:
                 layer.finite,
                 entry is not None and entry.main,
                 entry is not None and entry.recommended,
+                fading and gradient_norm is not None and gradient_norm < faint,
             )
         )
     return tuple(found)

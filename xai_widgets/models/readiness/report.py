@@ -60,6 +60,8 @@ class LayerReport:
         False if the output or its gradient is NaN or infinite.
     main, recommended
         As in `xai_widgets.models.base.Layer`.
+    faint
+        True where a gradient arrives that is zero or orders of magnitude too small.
     """
 
     name: str
@@ -69,6 +71,7 @@ class LayerReport:
     finite: bool = True
     main: bool = False
     recommended: bool = False
+    faint: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -80,6 +83,7 @@ class LayerReport:
             "finite": self.finite,
             "main": self.main,
             "recommended": self.recommended,
+            "faint": self.faint,
         }
 
 

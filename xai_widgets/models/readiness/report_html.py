@@ -88,8 +88,9 @@ def _bar(layer: LayerReport, largest: float) -> str:
         return ""
     decades = math.log10(layer.gradient_norm / largest)
     width = max(1.0, 100 * (1 + decades / DECADES))
+    colour = COLOURS["error" if layer.faint else "info"]
     return (
-        f'<div style="width:{width:.0f}%;height:9px;margin-top:5px;background:#5b7fb5;'
+        f'<div style="width:{width:.0f}%;height:9px;margin-top:5px;background:{colour};'
         'border-radius:2px"></div>'
     )
 
