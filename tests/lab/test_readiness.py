@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.lab import axe
 from tests.lab.explorer_page import ExplorerPage
+from tests.lab.faulty import FAULTY, LOADED
 from tests.lab.page import Lab, LabPage
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -20,22 +21,6 @@ import xai_widgets as xw
 panel = xw.ReadinessPanel(xw.demo.model("animals"))
 panel
 """
-FAULTY = """
-import torch
-import xai_widgets as xw
-model = xw.demo.model("animals")
-class HeadOnly(torch.nn.Module):
-    def __init__(self, inner):
-        super().__init__()
-        self.stem, self.stage1, self.stage2 = inner.stem, inner.stage1, inner.stage2
-        self.stage3, self.head = inner.stage3, inner.head
-    def forward(self, x):
-        with torch.no_grad():
-            x = self.stage1(self.stem(x))
-        return self.head(self.stage3(self.stage2(x)).mean((2, 3)))
-faulty = HeadOnly(model.source).eval()
-"""
-LOADED = "faulty = xw.load(faulty, model.labels, model.preprocess)\n"
 PANEL = "panel = xw.ReadinessPanel(faulty)\npanel"
 
 GATED = """
