@@ -68,7 +68,7 @@ def main() -> int:
                 code = WIDGETS[name]
                 lab = Lab(server, browser, name)
                 for size, width in WIDTHS_PX.items():
-                    page = lab.open([code], width=width, height=2000, device_pixel_ratio=2)
+                    page = lab.open([code], width=width, height=2400, device_pixel_ratio=2)
                     page.wait_for_state("idle")
                     if code is BADGE:
                         page.widget.locator(".xaiw-badge").click()

@@ -37,7 +37,7 @@ if (!shots.length) {
     shots.push([scene, "light", 1120]);
   for (const width of [480, 800, 1120])
     for (const theme of ["light", "dark"]) shots.push(["check-lost", theme, width]);
-  for (const scene of ["healthy", "onnx", "broken", "many", "busy", "error"])
+  for (const scene of ["healthy", "faded", "onnx", "broken", "many", "busy", "error"])
     shots.push([`check-${scene}`, "light", 1120]);
   shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }

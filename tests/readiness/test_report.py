@@ -52,6 +52,12 @@ def test_html_escapes_what_comes_from_the_model(report: xw.Report) -> None:
     assert "color:inherit" in html
 
 
+def test_html_shows_where_a_gradient_is_next_to_nothing(report: xw.Report) -> None:
+    assert COLOURS["error"] not in report._repr_html_()
+    layers = tuple(dataclasses.replace(layer, faint=True) for layer in report.layers[:1])
+    assert COLOURS["error"] in dataclasses.replace(report, layers=layers)._repr_html_()
+
+
 def test_html_of_every_kind_of_report_is_well_formed(report: xw.Report) -> None:
     from xml.dom.minidom import parseString
 
