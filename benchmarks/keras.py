@@ -1,4 +1,11 @@
-"""Integrated gradients and Grad-CAM on Keras' ResNet50 at 224 px: ours, Xplique's, bare."""
+"""Integrated gradients and Grad-CAM on Keras' ResNet50 at 224 px: ours, Xplique's, bare.
+
+At its best batch size Xplique is as fast as the bare forward and backward pass, so that there is no
+room below it but a faster pass. Tried in turn with the bare one on two cores (medians of 8 rounds):
+weights frozen to constants, which lets TensorFlow fold the batch normalisations, 0.93 of it, for
+32 s of start-up in place of 6 s, a second copy of the weights and other flipped gates; XLA
+(``jit_compile=True``) 1.36 of it. Neither is used.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from scripts.browser import HELP, find
+from tests.lab.faulty import FAULTY, LOADED
 from tests.lab.page import Lab
 from tests.lab.server import LabServer
 
@@ -36,24 +37,9 @@ explorer.region = {"type": "rect", "x": 104, "y": 8, "width": 22, "height": 114}
 explorer.ablation = "blur"
 explorer
 """
-READINESS = """
-import torch
-import xai_widgets as xw
-model = xw.demo.model("animals")
-class HeadOnly(torch.nn.Module):
-    # Two stages under no_grad, as in code that trains the rest alone.
-    def __init__(self, inner):
-        super().__init__()
-        self.stem, self.stage1, self.stage2 = inner.stem, inner.stage1, inner.stage2
-        self.stage3, self.head = inner.stage3, inner.head
-    def forward(self, x):
-        with torch.no_grad():
-            x = self.stage1(self.stem(x))
-        return self.head(self.stage3(self.stage2(x)).mean((2, 3)))
-faulty = xw.load(HeadOnly(model.source).eval(), model.labels, model.preprocess)
-panel = xw.ReadinessPanel(faulty, xw.demo.dataset("animals", n=1, seed=3).images[0])
-panel
-"""
+IMAGES = 'xw.demo.dataset("animals", n=6, seed=3).images'
+READINESS = f"{FAULTY}{LOADED}panel = xw.ReadinessPanel(faulty, {IMAGES}[0])\npanel\n"
+BADGE = f"{FAULTY}{LOADED}xw.Explorer(faulty, {IMAGES})\n"
 HEALTHY = """
 import xai_widgets as xw
 panel = xw.ReadinessPanel(xw.demo.model("lesions"))
@@ -79,6 +65,7 @@ WIDGETS = {
     "segmentation": SEGMENTATION,
     "readiness": READINESS,
     "readiness-healthy": HEALTHY,
+    "readiness-badge": BADGE,
 }
 
 
@@ -97,8 +84,11 @@ def main() -> int:
                 code = WIDGETS[name]
                 lab = Lab(server, browser, name)
                 for size, width in WIDTHS_PX.items():
-                    page = lab.open([code], width=width, height=2000, device_pixel_ratio=2)
+                    page = lab.open([code], width=width, height=2400, device_pixel_ratio=2)
                     page.wait_for_state("idle")
+                    if code is BADGE:
+                        page.widget.locator(".xaiw-badge").click()
+                        page.widget.locator(".xaiw-gradient").first.wait_for()
                     for theme, title in THEMES.items():
                         page.use_theme(title)
                         page.settle()

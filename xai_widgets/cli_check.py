@@ -29,7 +29,8 @@ EXPLANATION = """exit status:
   0   explainable
   1   input-gradients-only or layer-gradients-only
   2   inference-only: predicts, cannot be explained by gradients
-  3   broken: cannot predict, or does not predict what --reference says
+  3   broken: cannot predict; or, whatever the verdict, does not predict what --reference says
+      ("ok" in the JSON report is then false)
   4   cannot be loaded, or refused because it holds code (see --trust)
   64  wrong usage of this command
 
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        The exit status of the verdict.
+        The exit status of the verdict, that of "broken" where the reference is not met.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about the processor
     try:
@@ -97,8 +98,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"xai-widgets: {error}\n")
         return UNLOADABLE
     sys.stdout.write((report.to_json() if options.json else str(report)) + "\n")
-    wrong = any(entry.check == "reference" and entry.level == "error" for entry in report.findings)
-    return STATUS["broken"] if wrong else STATUS[report.verdict]
+    return STATUS[report.verdict] if report.ok else STATUS["broken"]
 
 
 def examine(options: argparse.Namespace) -> Report:

@@ -7,6 +7,9 @@ import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kerne
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
 
+/** What shows a report, put in by screenshots.mjs. */
+declare const REPORT: { script: string; style: string };
+
 const query = new URLSearchParams(location.search);
 const scene = query.get("scene") ?? "region";
 if (query.get("theme")) document.body.dataset.jpThemeLight = String(query.get("theme") !== "dark");
@@ -29,7 +32,7 @@ const options: Record<string, KernelOptions> = {
   area: { setup: { labels: ["lesion area"], classifier: false, task: "regression" } },
   neuron: {},
   large: { display: 2400 },
-  badge: { report: "lost" },
+  badge: { report: "lost", module: REPORT },
 };
 const model = new MockModel(
   scene === "region" || scene === "busy" ? { region: RULER, ablation: "blur" } : {},

@@ -8,7 +8,16 @@ import { chromium } from "playwright";
 const dev = dirname(fileURLToPath(import.meta.url));
 const out = join(dev, "out");
 await mkdir(out, { recursive: true });
+const report = await esbuild.build({
+  entryPoints: ["index.ts", "report.css"].map((name) => resolve(dev, "../src/widgets/report", name)),
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  write: false,
+});
+const [script, style] = report.outputFiles.map((file) => file.text);
 await esbuild.build({
+  define: { REPORT: JSON.stringify({ script, style }), "import.meta.url": '"file:///"' },
   entryPoints: [
     { in: join(dev, "main.ts"), out: "main" },
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
@@ -29,7 +38,7 @@ if (!shots.length) {
     shots.push([scene, "light", 1120]);
   for (const width of [480, 800, 1120])
     for (const theme of ["light", "dark"]) shots.push(["check-lost", theme, width]);
-  for (const scene of ["healthy", "onnx", "broken", "many", "busy", "error"])
+  for (const scene of ["healthy", "faded", "onnx", "broken", "many", "busy", "error"])
     shots.push([`check-${scene}`, "light", 1120]);
   for (const width of [480, 800, 1120, 1400]) shots.push(["attention", "light", width]);
   shots.push(["attention-large", "dark", 1120], ["attention-none", "light", 1120]);

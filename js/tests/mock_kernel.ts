@@ -1,10 +1,15 @@
 // A fake kernel for tests and the development page: generated lesions with a ruler, and maps that find it.
-import type { Asked, LayerInfo, MethodInfo, ParameterInfo, Setup } from "../src/core/protocol";
+import type { Asked, LayerInfo, MethodInfo, Module, ParameterInfo, Setup } from "../src/core/protocol";
 import { isClass } from "../src/core/store";
 import { f32, type MockModel, u8 } from "./mock_model";
 import { REPORTS } from "./mock_report";
 
 export const SIZE = 128;
+/** The report's code as the test server has it, in place of the built one. */
+const MODULE: Module = {
+  script: `export * from "${new URL("../src/widgets/report/index.ts", import.meta.url).href}";`,
+  style: ".xaiw-report { order: 1; }",
+};
 const N = 48;
 
 const layer = (name: string, shape: number[], depth: number, extra: Partial<LayerInfo> = {}): LayerInfo => ({
@@ -214,6 +219,8 @@ export interface KernelOptions {
   display?: number;
   /** Name of the readiness report. */
   report?: string;
+  /** What shows a report. */
+  module?: Module;
   /** Hold jobs back: `finish` and `check` end them. */
   manual?: boolean;
 }
@@ -239,10 +246,15 @@ export class MockKernel {
         this.#thumbnails(message.payload as { start: number; stop: number });
       else if (message.kind === "superpixels") {
         this.model.receive("superpixels", superpixels(this.asked.image_index), this.revision);
+      } else if (message.kind === "cancel" && message.payload.check) {
+        const error = { message: "The check was cancelled.", traceback: "" };
+        this.model.receive("report", { report: null, error }, this.revision);
       } else if (message.kind === "cancel") {
         this.model.receive("cancelled", { message: "Cancelled." }, this.revision);
       } else if (message.kind === "retry") this.job();
       else if (message.kind === "check") {
+        if (message.payload.module)
+          this.model.receive("module", this.options.module ?? MODULE, this.revision);
         if (!this.options.manual) this.check();
       } else if (message.kind === "crop") {
         const area = message.payload as {

@@ -18,7 +18,16 @@ function layers(): ReportLayer[] {
     const at = found.length;
     const norm = NORMS[Math.min(NORMS.length - 1, Math.floor(at / 3.2))] * (1 + 0.4 * Math.sin(at * 2.1));
     const shape = side ? [side, side, depth] : [depth];
-    found.push({ name, kind, shape, gradient_norm: norm, finite: true, main, recommended: false });
+    found.push({
+      name,
+      kind,
+      shape,
+      gradient_norm: norm,
+      finite: true,
+      main,
+      recommended: false,
+      faint: false,
+    });
   };
   add("stem.0", "Conv2d", 64, 16, false);
   add("stem.1", "BatchNorm2d", 64, 16, false);
@@ -39,14 +48,14 @@ function layers(): ReportLayer[] {
 const formats = (mine: string) =>
   (
     [
-      ["torch", "PyTorch module", "yes", "yes", "explainable"],
-      ["torchscript", "TorchScript", "yes, unless frozen for inference", "no", "input gradients only"],
-      ["torch-export", "torch.export (.pt2)", "yes", "no", "input gradients only"],
-      ["keras", "Keras model", "yes", "yes", "explainable"],
-      ["savedmodel", "TensorFlow SavedModel", "if exported with gradients", "no", "input gradients only"],
-      ["onnx", "ONNX", "no", "no", "inference only"],
-      ["frozen-graph", "Frozen TensorFlow graph", "no", "no", "inference only"],
-      ["converted", "Converted from ONNX", "often lost on the way", "yes", "by the check"],
+      ["torch", "PyTorch", "yes", "yes", "explainable"],
+      ["torchscript", "TorchScript", "unless frozen", "no", "input-gradients-only"],
+      ["torch-export", "torch.export", "yes", "yes", "explainable"],
+      ["keras", "Keras", "yes", "yes", "explainable"],
+      ["savedmodel", "SavedModel", "if it has them", "no", "input-gradients-only"],
+      ["onnx", "ONNX", "no", "no", "inference-only"],
+      ["frozen-graph", "Frozen graph (.pb)", "no", "no", "inference-only"],
+      ["converted", "Converted from ONNX", "if kept", "if kept", "by check"],
     ] as const
   ).map(([name, title, input_gradients, layers, verdict]) => ({
     name,
@@ -79,6 +88,7 @@ const ASSUMED = finding(
 function base(): Report {
   return {
     verdict: "explainable",
+    ok: true,
     sentence: "A gradient flows from the score to the picture, and to every layer on the way.",
     model: {
       class: "LesionNet",
@@ -128,14 +138,34 @@ function lost(): Report {
   };
 }
 
+/** A dead network: the gradient arrives, and fades from the middle on. */
+function faded(): Report {
+  const report = base();
+  const end = report.layers.findIndex(({ name }) => name === "stage2.block2");
+  return {
+    ...report,
+    findings: [
+      finding("warning", "gradient", "The gradient vanishes in stage3.block1.conv1.", {
+        advice: "Check that the weights are loaded.",
+        layer: "stage3.block1.conv1",
+        cause: "vanishing",
+      }),
+      ...PASSED,
+    ],
+    layers: report.layers.map((layer, index) =>
+      index <= end ? { ...layer, gradient_norm: 10 ** (-13 + index / 6), faint: true } : layer,
+    ),
+  };
+}
+
 function onnx(): Report {
   return {
     ...base(),
     verdict: "inference-only",
-    sentence: "This model predicts, but cannot be explained by gradients: ONNX has no derivatives.",
+    sentence: "This model predicts, but cannot be explained by gradients.",
     model: { ...base().model, class: "lesions.onnx", framework: "onnxruntime", format: "onnx" },
     findings: [
-      finding("warning", "format", "An ONNX file holds the forward pass only.", {
+      finding("info", "gradient", "An ONNX file holds the forward pass only.", {
         advice: "Load the model that it was exported from.",
       }),
       ...PASSED,
@@ -150,6 +180,7 @@ function broken(): Report {
   return {
     ...base(),
     verdict: "broken",
+    ok: false,
     sentence: "The scores are not finite: the model cannot be used for this picture.",
     findings: [
       finding("error", "finite", "The scores are not finite from stage3.block1 on.", {
@@ -179,7 +210,7 @@ function many(): Report {
   return { ...report, layers: blocks };
 }
 
-export const REPORTS: Record<string, () => Report> = { healthy: base, lost, onnx, broken, many };
+export const REPORTS: Record<string, () => Report> = { healthy: base, lost, faded, onnx, broken, many };
 
 /** Answers a readiness panel as the real kernel would; `finish` ends a job that is held back. */
 export class MockChecker {

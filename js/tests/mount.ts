@@ -4,6 +4,7 @@ import type { Asked } from "../src/core/protocol";
 import "../src/widgets/explorer/explorer.css";
 import create from "../src/widgets/explorer/index";
 import "../src/widgets/readiness/readiness.css";
+import "../src/widgets/report/report.css";
 import createReadiness from "../src/widgets/readiness/index";
 import "../src/widgets/attention/attention.css";
 import createAttention from "../src/widgets/attention/index";

@@ -55,6 +55,19 @@ describe("the report", () => {
     }
   });
 
+  test("a gradient that arrives and is next to nothing is marked, with a bar of what is left", () => {
+    const { root } = mountReadiness("faded");
+    const [last, ...others] = root.querySelectorAll<HTMLElement>(".is-last-dead");
+    expect(others).toEqual([]);
+    expect(last.dataset.value).toBe("stage2.block2");
+    expect(last.textContent).toContain("next to nothing from here on: vanishing");
+    const faint = rows(root).filter((each) => each.classList.contains("is-faint"));
+    expect(faint.map((each) => each.dataset.value)).toEqual(names(root).slice(0, faint.length));
+    const colour = (each: HTMLElement) => getComputedStyle(find(each, ".xaiw-track b")).backgroundColor;
+    expect(colour(faint[0])).not.toBe(colour(rows(root)[faint.length]));
+    expect(find(root, ".xaiw-heading small").textContent).toBe("input first, score last");
+  });
+
   test("bars are as long as the logarithms of the norms, under one axis", () => {
     const { root } = mountReadiness("healthy");
     const report = REPORTS.healthy();
@@ -136,6 +149,14 @@ describe("the report", () => {
     expect(find(root, ".xaiw-architecture .xaiw-none").textContent).toBe(
       "This format has no layers to look at.",
     );
+  });
+
+  test("a model that does not predict what its reference does keeps its verdict, in red", () => {
+    const { model, root, checker } = mountReadiness("healthy");
+    model.receive("report", { report: { ...REPORTS.healthy(), ok: false }, error: null }, checker.revision);
+    const verdict = find(root, ".xaiw-verdict");
+    expect(verdict.textContent).toContain("explainable");
+    expect(verdict.dataset.tone).toBe("bad");
   });
 
   test("a model that is not finite names the layer and calls nothing dead", () => {
@@ -237,54 +258,119 @@ describe("the job", () => {
 });
 
 describe("in the Explorer", () => {
-  test("the badge opens the report below the status line, asked for once", () => {
+  /** Opens the badge; the code that shows a report comes when it is opened first. */
+  const opened = async (root: HTMLElement) => {
+    find(root, ".xaiw-badge").click();
+    const fold = find(root, ".xaiw-readiness");
+    await vi.waitFor(() => expect(button(fold, "Export JSON").hidden).toBe(false));
+    return fold;
+  };
+
+  test("the badge opens the report below the status line, asked for once", async () => {
     const { model, root } = mount({ report: "lost" });
     const badge = find(root, ".xaiw-badge");
     const fold = find(root, ".xaiw-readiness");
     expect(badge.textContent).toBe("explainable");
     expect(badge.getAttribute("aria-controls")).toBe(fold.id);
     expect(fold.hidden).toBe(true);
-    badge.click();
+    await opened(root);
     expect(fold.hidden).toBe(false);
     expect(badge.getAttribute("aria-expanded")).toBe("true");
     expect(badge.textContent).toBe("layer gradients only");
     expect(find(fold, ".is-last-dead").dataset.value).toBe("stage2.block2");
+    expect(find(fold, "style").textContent).toBe(".xaiw-report { order: 1; }");
     badge.click();
     badge.click();
-    expect(model.kinds().filter((kind) => kind === "check")).toHaveLength(1);
+    const asked = model.sent.filter(({ kind }) => kind === "check");
+    expect(asked.map(({ payload }) => payload)).toEqual([{ again: false, module: true }]);
     button(fold, "Check again").click();
-    expect(model.sent.at(-1)).toMatchObject({ kind: "check", payload: { again: true } });
+    expect(model.sent.at(-1)).toMatchObject({ kind: "check", payload: { again: true, module: false } });
     expect(root.dataset.state).toBe("idle");
+    expect(fold.querySelectorAll("style")).toHaveLength(1);
   });
 
-  test("until the report is here, the sentence known from the format stands, and it says that it is checking", () => {
+  test("until the report is here, the sentence known from the format stands, with how far the check is", async () => {
     const sentence = "It only predicts.";
     const setup = { methods: [], verdict: { verdict: "inference-only", sentence, findings: [] } };
-    const { root, kernel } = mount({ manual: true, setup, report: "onnx" });
+    const { model, root, kernel } = mount({ manual: true, setup, report: "onnx" });
     kernel.finish();
     find(root, ".xaiw-badge").click();
     const fold = find(root, ".xaiw-readiness");
+    const line = find(fold, ".xaiw-checking");
     expect(find(fold, ".xaiw-verdict").textContent).toContain(sentence);
-    expect(find(fold, ".xaiw-checking").textContent).toBe("Checking the model");
-    expect(find(fold, ".xaiw-report").hidden).toBe(true);
+    expect(line.textContent).toContain("Checking the model");
+    model.receive("checking", { done: 1, total: 4, stage: "check", text: "Predicting in a batch" }, 1);
+    expect(find(line, "[role=status]").textContent).toBe("Predicting in a batch");
+    expect(find(line, ".xaiw-done").textContent).toBe("1 of 4");
+    expect(find<HTMLProgressElement>(line, "progress").position).toBe(0.25);
+    expect(fold.getAttribute("aria-busy")).toBe("true");
+    expect(fold.querySelector(".xaiw-report")).toBeNull();
     kernel.check();
-    expect(find(fold, ".xaiw-checking").hidden).toBe(true);
-    expect(find(fold, ".xaiw-report").hidden).toBe(false);
+    expect(line.hidden).toBe(true);
+    await vi.waitFor(() => expect(find(fold, ".xaiw-report").hidden).toBe(false));
   });
 
-  test("a check that fails is a sentence with a folded traceback, and can be repeated", () => {
+  test("Cancel stops the check, not the explanation, and says so without alarm", async () => {
+    const { model, root, kernel } = mount({ manual: true });
+    kernel.finish();
+    find(root, ".xaiw-badge").click();
+    const fold = find(root, ".xaiw-readiness");
+    button(fold, "Cancel").click();
+    expect(model.sent.at(-1)).toMatchObject({ kind: "cancel", payload: { check: true } });
+    expect(root.dataset.state).toBe("idle");
+    expect(find(fold, ".xaiw-checking").textContent).toContain("The check was cancelled.");
+    expect(fold.classList.contains("is-error")).toBe(false);
+    expect(find(fold, ".xaiw-work").classList.contains("is-idle")).toBe(true);
+    button(fold, "Check again").click();
+    kernel.check();
+    await vi.waitFor(() => expect(find(fold, ".xaiw-report").hidden).toBe(false));
+  });
+
+  test("a check that fails is a sentence with a folded traceback, and can be repeated", async () => {
     const { model, root, kernel } = mount({ manual: true });
     kernel.finish();
     find(root, ".xaiw-badge").click();
     const error = { message: "The check failed.", traceback: "Traceback" };
     model.receive("report", { report: null, error }, 1);
     const fold = find(root, ".xaiw-readiness");
-    expect(find(fold, ".xaiw-checking").textContent).toBe("The check failed.");
+    expect(find(fold, ".xaiw-checking [role=status]").textContent).toBe("The check failed.");
+    expect(fold.classList.contains("is-error")).toBe(true);
     expect(find<HTMLDetailsElement>(fold, ".xaiw-traceback").hidden).toBe(false);
     expect(root.dataset.state).toBe("idle");
     button(fold, "Check again").click();
     kernel.check();
-    expect(find(fold, ".xaiw-report").hidden).toBe(false);
+    await vi.waitFor(() => expect(find(fold, ".xaiw-report").hidden).toBe(false));
+  });
+
+  test("a page that refuses the report's code is told what to do", async () => {
+    const { root } = mount({ module: { script: "throw new Error('refused')", style: "" } });
+    find(root, ".xaiw-badge").click();
+    const status = find(root, ".xaiw-checking [role=status]");
+    await vi.waitFor(() => expect(status.textContent).toContain("ReadinessPanel(model)"));
+  });
+
+  test("a kernel that says nothing is not waited for", () => {
+    vi.useFakeTimers();
+    try {
+      const { model, root } = mount();
+      model.onSend = () => {};
+      find(root, ".xaiw-badge").click();
+      expect(find(root, ".xaiw-readiness").getAttribute("aria-busy")).toBe("true");
+      vi.advanceTimersByTime(5000);
+      expect(root.dataset.state).toBe("silent");
+      expect(find(root, ".xaiw-readiness").getAttribute("aria-busy")).toBe("false");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test.each(["light", "dark"])("axe finds nothing in the %s theme", async (theme) => {
+    document.body.dataset.jpThemeLight = String(theme === "light");
+    document.body.style.overflow = "visible";
+    const { root } = mount({ report: "lost" });
+    const fold = await opened(root);
+    const { violations } = await axe.run(fold, { resultTypes: ["violations"] });
+    expect(violations.map(({ id }) => id)).toEqual([]);
   });
 });
 
@@ -303,6 +389,7 @@ describe("for everybody", () => {
       ["healthy", 800],
       ["onnx", 1120],
       ["broken", 640],
+      ["faded", 800],
       ["many", 1120],
     ] as const) {
       const { root, close } = mountReadiness(name, { width });

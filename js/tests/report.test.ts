@@ -20,6 +20,7 @@ const layers = (...norms: (number | null | "nan")[]): ReportLayer[] =>
     finite: norm !== "nan",
     main: true,
     recommended: false,
+    faint: false,
   }));
 
 describe("where the gradient ends", () => {

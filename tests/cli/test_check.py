@@ -132,7 +132,10 @@ def test_a_reference_that_differs_is_3(
             np.save(reference, values)
         else:
             reference.write_text(json.dumps([float(value) for value in values]))
-        assert check(capsys, *words, reference)[0] == status
+        code, out, _ = check(capsys, *words, reference, "--json")
+        assert code == status
+        assert json.loads(out)["ok"] == (status == 0)
+        assert json.loads(out)["verdict"] == "explainable"
     reference.write_bytes(b"nothing")
     assert check(capsys, *words, reference)[0] == 4
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.lab import axe
 from tests.lab.explorer_page import ExplorerPage
+from tests.lab.faulty import FAULTY, LOADED
 from tests.lab.page import Lab, LabPage
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -20,23 +21,27 @@ import xai_widgets as xw
 panel = xw.ReadinessPanel(xw.demo.model("animals"))
 panel
 """
-FAULTY = """
+PANEL = "panel = xw.ReadinessPanel(faulty)\npanel"
+
+GATED = """
+import threading
 import torch
 import xai_widgets as xw
-model = xw.demo.model("animals")
-class HeadOnly(torch.nn.Module):
-    def __init__(self, inner):
+class Gated(torch.nn.Module):
+    def __init__(self):
         super().__init__()
-        self.stem, self.stage1, self.stage2 = inner.stem, inner.stage1, inner.stage2
-        self.stage3, self.head = inner.stage3, inner.head
+        self.stem, self.head = torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 4, 1)
+        self.gate, self.entered = threading.Event(), threading.Event()
+        self.gate.set()
     def forward(self, x):
-        with torch.no_grad():
-            x = self.stage1(self.stem(x))
-        return self.head(self.stage3(self.stage2(x)).mean((2, 3)))
-faulty = HeadOnly(model.source).eval()
+        self.entered.set()
+        assert self.gate.wait(120)
+        return self.head(torch.relu(self.stem(x))).mean((2, 3))
+torch.manual_seed(0)
+gated = Gated().eval()
+model = xw.load(gated, input_size=32)
 """
-LOADED = "faulty = xw.load(faulty, model.labels, model.preprocess)\n"
-PANEL = "panel = xw.ReadinessPanel(faulty)\npanel"
+HOLD = "gated.gate.clear()\ngated.entered.clear()"
 
 KERAS = """
 import os
@@ -181,6 +186,40 @@ def test_the_explorers_badge_opens_the_report(lab: Lab) -> None:
     assert axe.violations(explorer.root) == []
     badge.click()
     expect(report).to_be_hidden()
+
+
+def test_the_explorer_shows_how_far_its_check_is_and_cancels_it(lab: Lab) -> None:
+    images = 'images = xw.demo.dataset("animals", n=2, seed=3).images\n'
+    page = lab.open([GATED + images + "explorer = xw.Explorer(model, images)\nexplorer"])
+    explorer = ExplorerPage(page)
+    page.run(HOLD)
+    explorer.root.locator(".xaiw-badge").click()
+    report = explorer.root.get_by_role("region", name="Readiness", exact=True)
+    expect(report.get_by_role("status")).to_have_text("Going forward and backward")
+    expect(report.locator(".xaiw-done")).to_have_text("0 of 3")
+    page.run("assert gated.entered.wait(60)")
+    report.get_by_role("button", name="Cancel", exact=True).click()
+    page.run("gated.gate.set()")
+    expect(report.get_by_role("status")).to_have_text("The check was cancelled.")
+    expect(explorer.root).to_have_attribute("data-state", "idle")
+    report.get_by_role("button", name="Check again", exact=True).click()
+    expect(report.locator(".xaiw-gradient").first).to_be_visible()
+    expect(report.locator(".xaiw-checking")).to_be_hidden()
+    assert page.console_errors == []
+
+
+def test_the_panel_shows_how_far_its_check_is_and_cancels_it(lab: Lab) -> None:
+    page = lab.open([GATED + "panel = xw.ReadinessPanel(model)\npanel"])
+    panel = PanelPage(page)
+    page.run(HOLD)
+    panel.button("Check again").click()
+    expect(panel.root.locator(".xaiw-status-message")).to_have_text("Going forward and backward")
+    expect(panel.root.locator(".xaiw-done")).to_have_text("0 of 3")
+    panel.button("Cancel").click()
+    page.run("gated.gate.set()")
+    expect(panel.root).to_have_attribute("data-state", "cancelled")
+    panel.button("Retry").click()
+    expect(panel.root).to_have_attribute("data-state", "idle")
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,26 @@ def test_labels_in_onnx_metadata_are_read_and_can_be_overridden(tmp_path: Path) 
     assert xw.load(path, labels=["x", "y", "z"]).labels == ("x", "y", "z")
 
 
+def test_onnx_that_takes_whole_numbers_is_given_pixels(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(str(onnx_file(tmp_path)))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.node[0].input[0] = "pixels"
+    cast = helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT)
+    model.graph.node.insert(0, cast)
+    onnx.save(model, str(tmp_path / "whole.onnx"))
+    loaded = xw.load(tmp_path / "whole.onnx")
+    assert any("whole numbers" in note for note in loaded.findings)
+    picture = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    assert loaded.prepare(picture).values.max() == 200
+    same = xw.load(onnx_file(tmp_path), preprocessing={"value_range": (0, 255)})
+    np.testing.assert_allclose(
+        loaded.predict(picture)[0]["scores"], same.predict(picture)[0]["scores"], rtol=1e-5
+    )
+
+
 class Timm(nn.Sequential):
     """A stand-in for a model of timm: carries the dictionary that timm's models carry."""
 

@@ -342,6 +342,19 @@ def test_scripted_modules_have_input_gradients_and_no_layers() -> None:
     assert model.layers == ()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.freeze, torch.jit.optimize_for_inference])
+def test_the_weight_hash_sees_weights_that_a_compiler_made_constants(compiled: Any) -> None:
+    def hash_with(change: float) -> str:
+        torch.manual_seed(0)
+        module = convolutional().eval()
+        with torch.no_grad():
+            next(module.parameters())[0, 0, 0, 0] += change
+        return load(compiled(torch.jit.script(module)), input_size=SIDE).weight_hash
+
+    assert hash_with(0.0) == hash_with(0.0) != hash_with(1.0)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "abacus", ""])
 def test_an_unknown_device_is_a_sentence(device: str) -> None:
     with pytest.raises(ModelError, match=f"The device '{device}' cannot be used"):

@@ -49,7 +49,7 @@ def test_class_numbers_instead_of_scores_are_broken_and_named(
 def test_scores_that_are_nan_are_broken() -> None:
     report = xw.check(seeded(lambda: ending(lambda s: s / 0 - s / 0)))
     assert report.verdict == "broken"
-    assert ("prediction", "not_finite", None) in findings(report, "error")
+    assert ("prediction", "not_finite", "last") in findings(report, "error")
 
 
 @pytest.mark.parametrize("make", [lambda: functional(lambda x: x * 2), lambda: Sub(tf.identity)])
@@ -58,6 +58,36 @@ def test_a_healthy_model_raises_no_alarm(make: Callable[[], keras.Model]) -> Non
     assert report.verdict == "explainable"
     assert findings(report, "warning", "error") == []
     assert all(layer.gradient_norm for layer in report.layers)
+
+
+@pytest.mark.parametrize("make", [lambda: functional(lambda x: x * 2), lambda: Sub(tf.identity)])
+def test_the_head_has_a_gradient_to_show_and_is_no_layer_to_look_at(
+    make: Callable[[], keras.Model],
+) -> None:
+    model = xw.load(seeded(make), input_size=SIDE)
+    head = xw.check(model).layers[-1]
+    assert (head.name, head.kind, head.shape) == ("head", "Dense", (3,))
+    assert head.gradient_norm == pytest.approx(1.0)
+    assert not head.main and not head.recommended
+    assert "head" not in [layer.name for layer in model.layers]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_logits_to_explain_are_named_where_a_layer_returns_them(fused: bool) -> None:
+    def make() -> keras.Model:
+        activation = "softmax" if fused else None
+        layers: list[keras.layers.Layer] = [
+            keras.Input((SIDE, SIDE, 3)),
+            keras.layers.Conv2D(8, 3, activation="relu", name="stem"),
+            keras.layers.GlobalAveragePooling2D(name="pool"),
+            keras.layers.Dense(5, activation=activation, name="scores"),
+        ]
+        return keras.Sequential([*layers, *([] if fused else [keras.layers.Softmax(name="last")])])
+
+    report = xw.check(xw.load(seeded(make)))
+    (said,) = [finding for finding in report.findings if finding.check == "probabilities"]
+    assert said.layer == ("scores" if fused else "last")
+    assert ("the output of layer 'scores'" in str(said.advice)) == (not fused)
 
 
 def test_batch_normalisation_in_train_mode_is_named() -> None:

@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 
 import xai_widgets as xw
 from xai_widgets.errors import ModelError, XaiError
-from xai_widgets.widgets.engine import Outcome
+from xai_widgets.models.readiness import Step
 from xai_widgets.widgets.protocol import FINAL_KINDS, pack
 from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
@@ -47,28 +47,35 @@ class StubReport:
 
 @dataclass
 class StubCheck:
-    """Stands for `check`: counts its calls, waits at a gate, fails on demand."""
+    """Stands for `check_steps`: counts its calls, waits at a gate, fails on demand."""
 
     calls: list[tuple[Any, Any, Any]] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
     norm: float = 0.5
+    finished: int = 0
 
-    def __call__(self, model: Any, image: Any = None, reference: Any = None) -> StubReport:
+    def __call__(
+        self, model: Any, image: Any = None, reference: Any = None
+    ) -> Generator[Step, None, StubReport]:
         self.calls.append((model, image, reference))
+        number = len(self.calls)
+        yield Step("First", 0, 2)
         self.entered.set()
         assert self.gate.wait(60)
         if self.error is not None:
             raise self.error
-        return StubReport(len(self.calls), norm=self.norm)
+        yield Step("Second", 1, 2)
+        self.finished += 1
+        return StubReport(number, norm=self.norm)
 
 
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch) -> StubCheck:
     stub = StubCheck()
     stub.gate.set()
-    monkeypatch.setattr("xai_widgets.models.readiness.check", stub)
+    monkeypatch.setattr("xai_widgets.models.readiness.check_steps", stub)
     return stub
 
 
@@ -94,7 +101,11 @@ def test_a_check_runs_at_once_and_ends_in_a_report_and_one_final(make, check, re
     panel = make()
     recorded.final(1)
     kinds = [message["kind"] for message in recorded.messages]
-    assert kinds == ["accepted", "progress", "report", "result"]
+    assert kinds == ["accepted", "progress", "progress", "progress", "report", "result"]
+    told = [message["payload"] for message in recorded.of("progress")]
+    assert [(each["text"], each["done"], each["total"]) for each in told] == [
+        ("Checking SmallNet", 0, 0), ("First", 0, 2), ("Second", 1, 2)
+    ]  # fmt: skip
     shown = recorded.of("report")[0]["payload"]
     assert shown == {"report": panel.report.to_dict(), "error": None}
 
@@ -116,6 +127,19 @@ def test_hello_is_answered_without_checking_again(make, check, recorded) -> None
     kinds = [message["kind"] for message in recorded.messages[before:]]
     assert kinds == ["ack", "setup", "accepted", "report", "result"]
     assert len(check.calls) == 1
+
+
+def test_a_view_that_comes_while_a_check_runs_is_told_how_far_it_is(make, check, recorded) -> None:
+    check.gate.clear()
+    panel = make()
+    assert check.entered.wait(30)
+    before = len(recorded.messages)
+    browser(panel, "hello")
+    hello = recorded.messages[before:]
+    assert [message["kind"] for message in hello] == ["ack", "setup", "accepted", "progress"]
+    assert hello[-1]["payload"]["text"] == "First"
+    check.gate.set()
+    recorded.final(1)
 
 
 def test_check_again_checks_again(make, check, recorded) -> None:
@@ -156,6 +180,7 @@ def test_a_cancelled_check_is_repeated_for_the_report(make, check, recorded) -> 
     browser(panel, "cancel")
     check.gate.set()
     assert recorded.final(1)["kind"] == "cancelled"
+    assert check.finished == 0
     assert panel.report.number == 2
 
 
@@ -334,9 +359,48 @@ def test_a_check_that_fails_in_the_explorer_is_a_sentence(explorer, check, recor
     assert recorded.wait("report", after=after)["payload"]["report"] is not None
 
 
-def test_a_cancelled_check_says_so(explorer, check) -> None:
-    from xai_widgets.widgets.checking import report_payload
+def test_the_explorer_tells_how_far_its_check_is_and_cancels_it(explorer, check, recorded) -> None:
+    check.gate.clear()
+    explorer_asks(explorer)
+    assert check.entered.wait(30)
+    hello = {"v": 1, "id": "h", "kind": "hello", "revision": 1, "payload": {}}
+    explorer._receive(explorer, hello, [])
+    assert [m["payload"]["text"] for m in recorded.of("checking")] == ["First", "First"]
+    explorer._receive(explorer, {**hello, "kind": "cancel", "payload": {"check": True}}, [])
+    check.gate.set()
+    payload = recorded.wait("report")["payload"]
+    assert payload == {
+        "report": None,
+        "error": {"message": "The check was cancelled.", "traceback": ""},
+    }
+    assert check.finished == 0
+    assert recorded.of("cancelled") == []
 
-    payload = report_payload(None, Outcome("cancelled"))
-    assert payload["report"] is None
-    assert payload["error"]["message"] == "The check was cancelled."
+
+def test_a_check_cancelled_in_the_explorer_leaves_the_report_of_before(
+    explorer, check, recorded
+) -> None:
+    explorer_asks(explorer)
+    recorded.wait("report")
+    check.entered.clear()
+    check.gate.clear()
+    after = len(recorded.messages)
+    explorer_asks(explorer, again=True)
+    assert check.entered.wait(30)
+    cancel = {"v": 1, "id": "c", "kind": "cancel", "revision": 1, "payload": {"check": True}}
+    explorer._receive(explorer, cancel, [])
+    check.gate.set()
+    payload = recorded.wait("report", after=after)["payload"]
+    assert payload["report"]["sentence"] == "Report 1."
+
+
+def test_what_shows_a_report_is_sent_where_it_is_asked_for(explorer, check, recorded) -> None:
+    explorer_asks(explorer)
+    recorded.wait("report")
+    assert recorded.of("module") == []
+    envelope = {"v": 1, "id": "c2", "kind": "check", "revision": 1, "payload": {"module": True}}
+    explorer._receive(explorer, envelope, [])
+    payload = recorded.of("module")[0]["payload"]
+    assert "reportView" in payload["script"]
+    assert ".xaiw-gradients" in payload["style"]
+    assert ".xaiw-gradients" not in explorer._css

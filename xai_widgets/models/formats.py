@@ -16,7 +16,7 @@ class Format:
     suffixes
         What its files usually end in; files are recognised by their content.
     input_gradients, layers
-        Whether gradients reach the input, and whether layers can be looked at.
+        Whether gradients reach the input, and whether layers can be looked at, in a word or two.
     verdict
         The verdict unless proven otherwise, "by check" where none can be assumed.
     """
@@ -32,7 +32,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format(
         "torch",
-        "PyTorch nn.Module, or weights with its architecture",
+        "PyTorch",
         (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
         "yes",
         "yes",
@@ -42,35 +42,35 @@ FORMATS: tuple[Format, ...] = (
         "torchscript",
         "TorchScript",
         (".pt", ".pth", ".ts", ".torchscript"),
-        "yes, unless frozen or optimised away",
-        "no: compiled into one program",
+        "unless frozen",
+        "no",
         "input-gradients-only",
     ),
     Format(
         "torch-export",
-        "torch.export program",
+        "torch.export",
         (".pt2",),
         "yes",
-        "yes, the exported modules are restored",
+        "yes",
         "explainable",
     ),
-    Format("keras", "Keras model", (".keras", ".h5", ".hdf5"), "yes", "yes", "explainable"),
+    Format("keras", "Keras", (".keras", ".h5", ".hdf5"), "yes", "yes", "explainable"),
     Format(
         "savedmodel",
-        "TensorFlow SavedModel",
+        "SavedModel",
         (),
-        "if its functions are differentiable",
-        "no: a graph without layers",
+        "if it has them",
+        "no",
         "input-gradients-only",
     ),
     Format("onnx", "ONNX", (".onnx",), "no", "no", "inference-only"),
-    Format("frozen-graph", "frozen TensorFlow 1 graph", (".pb",), "no", "no", "inference-only"),
+    Format("frozen-graph", "Frozen graph (.pb)", (".pb",), "no", "no", "inference-only"),
     Format(
         "converted",
-        "PyTorch module converted back from ONNX",
+        "Converted from ONNX",
         (),
-        "if the conversion kept them",
-        "if gradients reach them",
+        "if kept",
+        "if kept",
         "by check",
     ),
 )
@@ -79,3 +79,9 @@ FORMATS: tuple[Format, ...] = (
 def format_named(name: str) -> Format | None:
     """Return the format with this name, None if there is none."""
     return next((entry for entry in FORMATS if entry.name == name), None)
+
+
+def only_predicts(name: str) -> bool:
+    """Tell whether models of a format never have gradients, which is then no fault of theirs."""
+    entry = format_named(name)
+    return entry is not None and entry.verdict == "inference-only"

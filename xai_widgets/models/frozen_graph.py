@@ -3,14 +3,13 @@
 import hashlib
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from xai_widgets.errors import ModelError
 from xai_widgets.models.base import Lock, sentence
 from xai_widgets.models.carried import Carried
 from xai_widgets.models.inference_model import InferenceModel
-from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
+from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.saved_model import device_name
 from xai_widgets.models.tensor_input import input_spec
 
@@ -49,7 +48,6 @@ class FrozenGraphModel(InferenceModel):
     ) -> None:
         self.name = "FrozenGraph"
         self._device = device_name(device)
-        self._hash = hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()
         own = carried or Carried()
         with sentence(ModelError, "The frozen graph cannot be imported"):
             imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
@@ -60,15 +58,12 @@ class FrozenGraphModel(InferenceModel):
         notes = [*own.notes, *self._spec.notes()]
         notes.append(f"Images go into {tensor.name!r}, scores come from {output.name!r}.")
         self._function = imported.prune(tensor, output)
-        given = own.preprocess_for(preprocess, input_size, notes)
-        if given is None and np.issubdtype(np.dtype(self._spec.dtype), np.integer):
-            given = Preprocessing(value_range=(0.0, 255.0))
-            notes.append("The model takes whole numbers: pixels are handed over from 0 to 255.")
         super().__init__(
             graph,
             WHY,
+            hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest(),
             labels,
-            given,
+            self._spec.preprocess(own.preprocess_for(preprocess, input_size, notes), notes),
             input_size,
             lock,
             own_labels=own.labels,
@@ -85,16 +80,6 @@ class FrozenGraphModel(InferenceModel):
     def _call(self, batch: Any) -> Any:
         with tf.device(self._device):
             return self._function(tf.constant(batch)).numpy()
-
-    @property
-    def fingerprint(self) -> str:
-        """The weights' hash: a frozen graph never changes."""
-        return self._hash
-
-    @property
-    def weight_hash(self) -> str:
-        """SHA-256 over the graph."""
-        return self._hash
 
     @property
     def versions(self) -> dict[str, str]:

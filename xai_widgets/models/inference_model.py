@@ -29,7 +29,7 @@ class InferenceModel(ExplainableModel):
     """A model without an autograd graph: it predicts everywhere, and says why it is not explained.
 
     A subclass opens its source, says what it knows of the input, calls this constructor, and
-    implements `infer`, `fingerprint`, `weight_hash` and `versions`.
+    implements `infer` and `versions`.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class InferenceModel(ExplainableModel):
         The user's own model object.
     why
         One sentence: why there are no gradients, and what to do instead.
+    digest
+        SHA-256 over the weights, which never change.
     labels, preprocess, input_size, lock
         As in `load`.
     own_labels, own_size, channels
@@ -56,6 +58,7 @@ class InferenceModel(ExplainableModel):
         self,
         source: Any,
         why: str,
+        digest: str,
         labels: tuple[str, ...] | None = None,
         preprocess: Preprocess | None = None,
         input_size: Size | None = None,
@@ -68,6 +71,7 @@ class InferenceModel(ExplainableModel):
     ) -> None:
         self._source = source
         self._why = why
+        self._digest = digest
         self.lock = lock or threading.RLock()
         self.backend = NumpyBackend()
         found = list(notes)
@@ -137,6 +141,16 @@ class InferenceModel(ExplainableModel):
     def source(self) -> Any:
         """The user's own model object."""
         return self._source
+
+    @property
+    def fingerprint(self) -> str:
+        """The weights' hash: they never change."""
+        return self._digest
+
+    @property
+    def weight_hash(self) -> str:
+        """SHA-256 over the weights, in the file or graph that holds them."""
+        return self._digest
 
     @property
     def chunk_size(self) -> int:

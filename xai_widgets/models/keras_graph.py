@@ -49,6 +49,13 @@ class KerasGraph:
         Finds the outputs, [N, K] or dense [N, h, w, K], in what the model returns.
     rule
         How activations go backward; see the contract.
+
+    Attributes
+    ----------
+    calls
+        The layers that can be looked at: feature maps and tokens.
+    traced
+        These and the layers that return one vector an image, such as heads.
     """
 
     def __init__(
@@ -75,13 +82,14 @@ class KerasGraph:
         )
         self._graph = self._function.graph
         self._images, self._outputs = self._function.inputs[0], self._function.outputs[0]
-        self.calls = {
+        self.traced = {
             path: call
             for path, call in self.calls.items()
             if getattr(call.tensor, "graph", None) is self._graph
-            and call.tensor.shape.rank in (3, 4)
+            and (call.tensor.shape.rank in (3, 4) or _is_vector(call.tensor))
             and call.tensor.dtype.is_floating
         }
+        self.calls = {p: call for p, call in self.traced.items() if call.tensor.shape.rank > 2}
         self.way = Way(self._graph, [self._images], [self._outputs])
         apply_rule(self.way, rule)
         self._moving = self._moving_tensors()
@@ -269,9 +277,9 @@ class KerasGraph:
     # The graph ------------------------------------------------------------------------------
 
     def _call(self, layer: str) -> Call:
-        if layer not in self.calls:
+        if layer not in self.traced:
             raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
-        return self.calls[layer]
+        return self.traced[layer]
 
     def _origin(self, layer: str | None) -> Any:
         """Return what a target is made from: the outputs, or a layer's output."""
@@ -332,7 +340,7 @@ class KerasGraph:
     def _differentiate(self, origin: str | None) -> dict[str | None, Any]:
         """Add the gradients at the images and at all layers to the graph, in one backward pass."""
         sources: dict[str | None, Any] = {None: self._images}
-        sources.update((path, call.tensor) for path, call in self.calls.items())
+        sources.update((path, call.tensor) for path, call in self.traced.items())
         tensor = self._origin(origin)
         with self._graph.as_default():
             start = tf.compat.v1.placeholder(tf.float32, tensor.shape)
@@ -371,6 +379,11 @@ class KerasGraph:
                 seen.add(tensor.op.name)
                 waiting.extend(tensor.op.inputs)
         return list(found.values())
+
+
+def _is_vector(tensor: Any) -> bool:
+    """Tell whether a tensor has one vector for each image: its first axis is the batch's."""
+    return bool(tensor.shape.rank == 2 and tensor.shape[0] is None)
 
 
 def _toward(origin: Any, sources: dict[str | None, Any], start: Any) -> dict[str | None, Any]:

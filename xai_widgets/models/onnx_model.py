@@ -81,13 +81,13 @@ class OnnxModel(InferenceModel):
         self._spec = input_spec(self.name, inputs[0].shape, TYPES[inputs[0].type])
         self._output = _score_output(session, self.name)
         own = (carried or Carried()).over(_labels_inside(session))
-        self._weight_hash = _hash(session)
         notes = [*own.notes, *self._spec.notes()]
         super().__init__(
             session,
             WHY,
+            _hash(session),
             labels,
-            own.preprocess_for(preprocess, input_size, notes),
+            self._spec.preprocess(own.preprocess_for(preprocess, input_size, notes), notes),
             input_size,
             lock,
             own_labels=own.labels,
@@ -105,16 +105,6 @@ class OnnxModel(InferenceModel):
                 ),
                 images,
             )
-
-    @property
-    def fingerprint(self) -> str:
-        """The weights' hash: a session never changes."""
-        return self._weight_hash
-
-    @property
-    def weight_hash(self) -> str:
-        """SHA-256 over the model's file."""
-        return self._weight_hash
 
     @property
     def versions(self) -> dict[str, str]:

@@ -85,10 +85,7 @@ class SavedModel(ExplainableModel):
         self._hash = _weight_hash(loaded, self._function)
         own = carried or Carried()
         notes = [*own.notes, *self._spec.notes()]
-        given = own.preprocess_for(preprocess, input_size, notes)
-        if given is None and np.issubdtype(np.dtype(self._spec.dtype), np.integer):
-            given = Preprocessing(value_range=(0.0, 255.0))
-            notes.append("The model takes whole numbers: pixels are handed over from 0 to 255.")
+        given = self._spec.preprocess(own.preprocess_for(preprocess, input_size, notes), notes)
         with self.lock:
             self.preprocess, probe = choose_input(
                 lambda values: self._run(self.backend.asarray(values)),
@@ -126,7 +123,7 @@ class SavedModel(ExplainableModel):
         """Return float32 outputs, [N, K] or dense [N, h, w, K], of a tensor [N, H, W, C]."""
         spec = self._spec
         batch = tf.transpose(images, (0, 3, 1, 2)) if spec.channels_first else images
-        if np.issubdtype(np.dtype(spec.dtype), np.integer):
+        if spec.whole:
             batch = tf.round(batch)
         batch = tf.cast(batch, spec.dtype)
         with sentence(ModelError, f"{self.name} cannot process images of {list(images.shape[1:])}"):

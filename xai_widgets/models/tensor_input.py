@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import ModelError
 from xai_widgets.models.choosing import Size
-from xai_widgets.models.preprocessing import Values
+from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
 
 CHANNELS = (1, 3)
 
@@ -66,10 +66,22 @@ class InputSpec:
             )
         return tuple(found)
 
+    @property
+    def whole(self) -> bool:
+        """True if the graph takes whole numbers."""
+        return np.issubdtype(np.dtype(self.dtype), np.integer)
+
+    def preprocess(self, given: Preprocess | None, notes: list[str]) -> Preprocess | None:
+        """Return what is given, else pixels from 0 to 255 where the graph takes whole numbers."""
+        if given is not None or not self.whole:
+            return given
+        notes.append("The model takes whole numbers: pixels are handed over from 0 to 255.")
+        return Preprocessing(value_range=(0.0, 255.0))
+
     def arranged(self, images: Values) -> npt.NDArray[Any]:
         """Return images [N, H, W, C] in the graph's layout and type."""
         batch: npt.NDArray[Any] = images.transpose(0, 3, 1, 2) if self.channels_first else images
-        if np.issubdtype(np.dtype(self.dtype), np.integer):
+        if self.whole:
             batch = np.rint(batch)
         return np.ascontiguousarray(batch, dtype=self.dtype)
 

@@ -88,7 +88,11 @@ def no_layers(module: nn.Module, name: str) -> str:
 
 
 def frozen_program(module: nn.Module) -> bytes:
-    """Return a TorchScript program whose weights became constants, b"" for any other module."""
+    """Return a TorchScript program whose weights became constants, b"" for any other module.
+
+    Weights that `torch.jit.optimize_for_inference` has laid out for oneDNN are among them. What
+    PyTorch's mobile optimiser packs into objects of its own cannot be read and is left out.
+    """
     if not isinstance(module, torch.jit.ScriptModule) or module.state_dict():
         return b""
     parts: list[bytes] = []
@@ -99,8 +103,9 @@ def frozen_program(module: nn.Module) -> bytes:
             parts.append(node.kind().encode())
             waiting.extend(node.blocks())
             if node.kind() == "prim::Constant":
-                value = node.output().toIValue()
-                parts.append(_constant(value))
+                parts.append(_constant(node.output().toIValue()))
+            elif node.hasAttribute("value") and node.kindOf("value") == "t":
+                parts.append(_constant(node.t("value")))  # prim::ConstantMKLDNNTensor
     return b"".join(parts)
 
 

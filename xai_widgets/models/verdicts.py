@@ -24,7 +24,10 @@ Floats = npt.NDArray[np.float32]
 
 
 def verdict_of(capabilities: Capabilities, has_layers: bool) -> tuple[str, str]:
-    """Return the verdict that follows from what a model lacks, and a sentence for people."""
+    """Return the verdict that follows from what a model lacks, and a sentence for people.
+
+    The reasons are what is lacking itself, which findings say.
+    """
     lacks = capabilities.lacks
     no_input = lacks.get("input_gradients")
     no_layers = lacks.get("layer_gradients") or (None if has_layers else lacks.get("feature_maps"))
@@ -34,18 +37,14 @@ def verdict_of(capabilities: Capabilities, has_layers: bool) -> tuple[str, str]:
     if no_input is None:
         return (
             "input-gradients-only",
-            f"A gradient flows from the score to the picture, but layers cannot be explained. "
-            f"{no_layers or 'The model shows no layers.'}",
+            "A gradient flows from the score to the picture, but layers cannot be explained.",
         )
     if layers:
         return (
             "layer-gradients-only",
-            f"Layers can be explained, but the gradient does not reach the picture. {no_input}",
+            "Layers can be explained, but the gradient does not reach the picture.",
         )
-    return (
-        "inference-only",
-        f"This model predicts, but cannot be explained by gradients. {no_input}",
-    )
+    return "inference-only", "This model predicts, but cannot be explained by gradients."
 
 
 def model_verdict(model: ExplainableModel) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The readiness check as work for a worker, and its report as a message."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from xai_widgets.models.base import ExplainableModel
@@ -13,15 +13,36 @@ if TYPE_CHECKING:
 
 
 def checked(
-    model: ExplainableModel, image: Any = None, reference: Any = None
+    model: ExplainableModel,
+    image: Any,
+    reference: Any,
+    tell: Callable[[dict[str, Any]], None],
 ) -> Generator[None, None, "Report"]:
-    """Check a model, yielding wherever it may be cancelled; the report is the return value."""
-    from xai_widgets.models.readiness import check
+    """Check a model, yielding before each step, where it may be cancelled.
 
-    yield
-    report = check(model, image, reference)
-    yield
-    return report
+    Parameters
+    ----------
+    model, image, reference
+        As in `check`.
+    tell
+        Given the payload of a progress message before each step.
+
+    Returns
+    -------
+    Report
+        What was found.
+    """
+    from xai_widgets.models.readiness import check_steps
+
+    steps = check_steps(model, image, reference)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+        tell({"done": step.done, "total": step.total, "stage": "check", "text": step.text})
+        yield
 
 
 def report_payload(report: "Report | None", outcome: Outcome) -> dict[str, Any]:

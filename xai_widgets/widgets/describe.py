@@ -8,6 +8,7 @@ from xai_widgets.explainers.base import Explainer, parameter_records
 from xai_widgets.explainers.registry import explainers, find, methods
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.formats import only_predicts
 from xai_widgets.models.preprocessing import preprocessing_text
 from xai_widgets.models.verdicts import model_verdict
 from xai_widgets.widgets.regions import FILLS
@@ -89,7 +90,8 @@ def verdict(model: ExplainableModel) -> dict[str, Any]:
     name, text = model_verdict(model)
     reason = model.capabilities.reason(("input_gradients", "layer_gradients"))
     if reason is not None:
-        findings.insert(0, {"level": "warning", "text": reason})
+        level = "info" if only_predicts(model.format) else "warning"
+        findings.insert(0, {"level": level, "text": reason})
     return {"verdict": name, "sentence": text, "findings": findings}
 
 

@@ -23,6 +23,7 @@ from xai_widgets.models.targets import (
 )
 from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
+from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
@@ -104,6 +105,7 @@ class Explorer(PicturedWidget):
         self._segments: dict[str, LabelMap] = {}
         self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._checked: dict[str, Any] | None = None
+        self._checking: dict[str, Any] | None = None  # progress of the running check
         if "method" not in traits:
             traits["method"] = first_method(loaded)
         super().__init__(loaded, **traits)
@@ -281,9 +283,12 @@ class Explorer(PicturedWidget):
                 self._reply(kind, payload, self._revision)
             if self._checked is not None:
                 self._reply("report", self._checked, self._revision)
+            if self._checking is not None:
+                self._reply("checking", self._checking, self._revision)
 
     def _on_cancel(self, message: Message) -> None:
-        self._engine.cancel(self._owner, "explain")
+        lane = "check" if message.payload.get("check") else "explain"
+        self._engine.cancel(self._owner, lane)
 
     def _on_retry(self, message: Message) -> None:
         self._start()
@@ -332,20 +337,30 @@ class Explorer(PicturedWidget):
         self._answer("crop", steps(), reply)
 
     def _on_check(self, message: Message) -> None:
+        if message.payload.get("module"):  # what shows a report is no part of what is saved
+            code = {"script": bundle("report.js"), "style": bundle("report.css")}
+            self._reply("module", code, self._revision)
         if self._checked is not None and not message.payload.get("again"):
             self._reply("report", self._checked, self._revision)
             return
         index = self.image_index
         found: list[Any] = []
 
+        def progress(payload: dict[str, Any]) -> None:
+            self._checking = payload
+            self._reply("checking", payload, self._revision)
+
         def steps() -> Steps:
-            report = yield from checked(self.model, self.images[index])
+            report = yield from checked(self.model, self.images[index], None, progress)
             found.append(report)
 
         def finish(outcome: Outcome) -> None:
             payload = report_payload(found[0] if found else None, outcome)
             if found:
                 self._checked = payload
+            elif outcome.kind == "cancelled" and self._checked is not None:
+                payload = self._checked  # the report of before still holds
+            self._checking = None
             self._reply("report", payload, self._revision)
 
         self._submit("check", steps(), finish)

@@ -43,7 +43,9 @@ KERNEL_KINDS = (
     "superpixels",
     "crop",
     "snapshot",
+    "checking",
     "report",
+    "module",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

@@ -12,7 +12,7 @@ from xai_widgets.widgets.base import ToolWidget, failure
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import verdict
 from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task
-from xai_widgets.widgets.protocol import Message
+from xai_widgets.widgets.protocol import FINAL_KINDS, Message
 
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.report import Report
@@ -72,14 +72,20 @@ class ReadinessPanel(ToolWidget):
         with self._state_lock:
             self._revision += 1
             revision, started = self._revision, time.perf_counter()
-            for kind in ("result", "error", "cancelled"):
+            for kind in FINAL_KINDS:
                 self._shown.pop(kind, None)
             self._error = None
             self._reply("accepted", {}, revision)
-            self._tell_progress(revision)
+            waiting = {"done": 0, "total": 0, "stage": "check"}
+            self._tell("progress", {**waiting, "text": f"Checking {self._title}"}, revision)
+
+            def progress(payload: dict[str, Any]) -> None:
+                with self._state_lock:
+                    if revision == self._revision:
+                        self._tell("progress", payload, revision)
 
             def steps() -> Steps:
-                report = yield from checked(self.model, self.image, self.reference)
+                report = yield from checked(self.model, self.image, self.reference, progress)
                 with self._state_lock:
                     if revision == self._revision:
                         self._report = report
@@ -103,16 +109,13 @@ class ReadinessPanel(ToolWidget):
         with self._state_lock:
             if revision == self._revision:
                 self._error = outcome.error
+                self._shown.pop("progress", None)
                 self._shown[outcome.kind] = payload
             self._reply(outcome.kind, payload, revision)
 
     def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
         self._shown[kind] = payload
         self._reply(kind, payload, revision)
-
-    def _tell_progress(self, revision: int) -> None:
-        text = f"Checking {self._about()['title']}"
-        self._reply("progress", {"done": 0, "total": 0, "stage": "check", "text": text}, revision)
 
     @property
     def report(self) -> "Report":
@@ -135,13 +138,18 @@ class ReadinessPanel(ToolWidget):
                     return self._report
                 self._start()
 
+    @property
+    def _title(self) -> str:
+        return self.model.name if self._loaded else type(self.model).__name__
+
     def _about(self) -> dict[str, Any]:
         """Return the payload of the `setup` message."""
         model = self.model
         if self._loaded:
-            return {"title": model.name, "framework": model.framework, "verdict": verdict(model)}
+            framework = model.framework
+            return {"title": self._title, "framework": framework, "verdict": verdict(model)}
         return {
-            "title": type(model).__name__,
+            "title": self._title,
             "framework": "",
             "verdict": {"verdict": "broken", "sentence": "It cannot be loaded.", "findings": []},
         }
@@ -152,11 +160,9 @@ class ReadinessPanel(ToolWidget):
         with self._state_lock:
             self._reply("setup", self._about(), self._revision)
             self._reply("accepted", {}, self._revision)
-            for kind in ("report", "result", "error", "cancelled"):
+            for kind in ("report", "progress", *FINAL_KINDS):
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
-            if not self._shown.keys() & {"result", "error", "cancelled"}:
-                self._tell_progress(self._revision)
 
     def _on_cancel(self, message: Message) -> None:
         self._engine.cancel(self._owner, "check")

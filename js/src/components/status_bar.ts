@@ -3,6 +3,7 @@
 import { h, setAttr, setText } from "../core/dom";
 import { seconds } from "../core/format";
 import type { JobState } from "../core/job_store";
+import type { Progress } from "../core/protocol";
 
 const SILENT =
   "No answer from the kernel: it is busy with a cell, or it was restarted and the cell must be run again.";
@@ -35,9 +36,7 @@ export function statusBar(options: StatusBarOptions): StatusBar {
   const { store } = options;
   const facts = h("span", { class: "xaiw-facts" });
   const message = h("span", { class: "xaiw-status-message", role: "status" });
-  const bar = h("progress", { "aria-label": "Progress" });
-  const done = h("span", { class: "xaiw-done" });
-  const cancel = h("button", { type: "button", class: "xaiw-link", onclick: () => store.cancel() }, "Cancel");
+  const work = workLine(() => store.cancel());
   const retry = h(
     "button",
     {
@@ -48,7 +47,6 @@ export function statusBar(options: StatusBarOptions): StatusBar {
     },
     "Retry",
   );
-  const work = h("span", { class: "xaiw-work" }, bar, done, cancel);
   const trace = traceback();
   const line = h(
     "div",
@@ -58,7 +56,7 @@ export function statusBar(options: StatusBarOptions): StatusBar {
     ...(options.notes ?? []),
     message,
     h("span", { class: "xaiw-space" }),
-    work,
+    work.root,
     trace.root,
     retry,
     ...(options.actions ?? []),
@@ -66,15 +64,7 @@ export function statusBar(options: StatusBarOptions): StatusBar {
 
   function update(foot: HTMLElement): void {
     const { state, progress, error, result } = store;
-    const busy = state === "busy" || (state === "empty" && store.setup === null);
-    work.classList.toggle("is-idle", !busy);
-    const known = progress && progress.total > 0;
-    if (known) {
-      bar.max = progress.total;
-      bar.value = Math.min(progress.done, progress.total);
-    } else bar.removeAttribute("value");
-    setText(done, known ? `${progress.done} of ${progress.total}` : "");
-    cancel.hidden = state !== "busy";
+    work.update(progress, state === "busy" || (state === "empty" && store.setup === null), state === "busy");
     retry.hidden = !["error", "cancelled", "silent"].includes(state);
     const text = {
       empty: store.setup ? options.nothing : "Connecting to the kernel",
@@ -105,6 +95,32 @@ export function statusBar(options: StatusBarOptions): StatusBar {
     );
   }
   return { line, update };
+}
+
+export interface WorkLine {
+  root: HTMLElement;
+  update(progress: Progress | null, busy: boolean, cancellable?: boolean): void;
+}
+
+/** How far a job is, and Cancel. */
+export function workLine(onCancel: () => void): WorkLine {
+  const bar = h("progress", { "aria-label": "Progress" });
+  const done = h("span", { class: "xaiw-done" });
+  const cancel = h("button", { type: "button", class: "xaiw-link", onclick: onCancel }, "Cancel");
+  const root = h("span", { class: "xaiw-work" }, bar, done, cancel);
+  return {
+    root,
+    update(progress, busy, cancellable = busy) {
+      root.classList.toggle("is-idle", !busy);
+      const known = progress && progress.total > 0;
+      if (known) {
+        bar.max = progress.total;
+        bar.value = Math.min(progress.done, progress.total);
+      } else bar.removeAttribute("value");
+      setText(done, known ? `${progress.done} of ${progress.total}` : "");
+      cancel.hidden = !cancellable;
+    },
+  };
 }
 
 /** A folded traceback, hidden while there is none. */

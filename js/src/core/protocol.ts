@@ -34,7 +34,9 @@ export const TO_BROWSER = [
   "superpixels",
   "crop",
   "snapshot",
+  "checking",
   "report",
+  "module",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -272,6 +274,12 @@ export interface ReportMessage {
   error: Pick<Failure, "message" | "traceback"> | null;
 }
 
+/** Code that is not saved with the tool and comes when it is needed: a script that is imported, and its styles. */
+export interface Module {
+  script: string;
+  style: string;
+}
+
 export interface Payloads {
   ack: { id: string };
   setup: BaseSetup;
@@ -290,7 +298,9 @@ export interface Payloads {
   superpixels: Superpixels;
   crop: Crop;
   snapshot: { token: string };
+  checking: Progress;
   report: ReportMessage;
+  module: Module;
 }
 
 let counter = 0;

@@ -21,6 +21,8 @@ export interface ReportLayer {
   finite: boolean;
   main: boolean;
   recommended: boolean;
+  /** A gradient arrives that is zero or orders of magnitude too small. */
+  faint: boolean;
 }
 
 export interface ReportFormat {
@@ -34,6 +36,8 @@ export interface ReportFormat {
 
 export interface Report {
   verdict: string;
+  /** False if the model is broken, or does not predict what its reference does; the verdict says nothing of that. */
+  ok: boolean;
   sentence: string;
   model: {
     class: string;

@@ -1,5 +1,6 @@
 // What all views of one Explorer share: the traits (synced with Python) and what the kernel sent (never synced).
 import type { AnyModel } from "@anywidget/types";
+import type * as ReportModuleExports from "../widgets/report/index";
 import type { NDArray } from "./codec";
 import { History, same } from "./history";
 import { type Drawable, JobStore, type JobTopic } from "./job_store";
@@ -11,10 +12,12 @@ import type {
   Failure,
   MapMessage,
   MethodInfo,
+  Module,
   OtherTarget,
   Payloads,
   Picture,
   Prediction,
+  Progress,
   Rectangle,
   Region,
   ReportMessage,
@@ -26,6 +29,8 @@ import type {
 } from "./protocol";
 import { upsample } from "./renderer";
 import { scaleOf } from "./stats";
+
+type ReportModule = typeof ReportModuleExports;
 
 export type Topic =
   | JobTopic
@@ -89,7 +94,9 @@ export class Store extends JobStore<Topic, Setup> {
   readonly thumbnails = new Map<number, Thumbnail>();
   /** The readiness check of the model, once somebody asked for it; `checking` while it runs. */
   report: ReportMessage | null = null;
-  checking = false;
+  checking: Progress | null = null;
+  /** What shows a report, and its styles; they come when they are first asked for. */
+  reporter: (ReportModule & Pick<Module, "style">) | null = null;
 
   #views: Drawable[] = [];
   #asked: Asked | null = null;
@@ -230,9 +237,13 @@ export class Store extends JobStore<Topic, Setup> {
   /** Asks for the readiness check: from the kernel's memory, or `again`. */
   requestCheck(again = false): void {
     if (this.checking) return;
-    this.checking = true;
-    this.channel.send("check", { again });
+    this.checking = { done: 0, total: 0, stage: "check", text: "Checking the model" };
+    this.channel.send("check", { again, module: !this.reporter });
     this.emit("report");
+  }
+
+  cancelCheck(): void {
+    this.channel.send("cancel", { check: true });
   }
 
   undo(): void {
@@ -310,10 +321,15 @@ export class Store extends JobStore<Topic, Setup> {
         if ((payload as Crop).array) this.crop = payload as Crop;
         this.emit("crop");
         break;
-      case "report":
-        this.report = payload as ReportMessage;
-        this.checking = false;
+      case "checking":
+        this.checking = payload as Progress;
         this.emit("report");
+        break;
+      case "report":
+        this.#show(payload as ReportMessage);
+        break;
+      case "module":
+        void this.#load(payload as Module);
         break;
       case "snapshot":
         void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
@@ -323,7 +339,8 @@ export class Store extends JobStore<Topic, Setup> {
 
   protected override fellSilent(): void {
     this.#pages.clear();
-    this.checking = false;
+    this.checking = null;
+    this.emit("report");
   }
 
   /** The kernel took a state up; or, asked again, it stayed with an older one because it refused the new values. */
@@ -338,6 +355,27 @@ export class Store extends JobStore<Topic, Setup> {
   /** What the newest final reply answers: the traits, unless they have changed since it was asked. */
   #answered(): Asked {
     return this.pendingSince !== null && this.#asked ? this.#asked : this.#traits();
+  }
+
+  #show(message: ReportMessage): void {
+    this.report = message;
+    this.checking = null;
+    this.emit("report");
+  }
+
+  async #load({ script, style }: Module): Promise<void> {
+    // From a blob, as the host loads the widget itself.
+    const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    try {
+      const module: ReportModule = await import(/* @vite-ignore */ address);
+      this.reporter = { ...module, style };
+      this.emit("report");
+    } catch (error) {
+      const message = "This page cannot show the report: display ReadinessPanel(model) in a cell of its own.";
+      this.#show({ report: null, error: { message, traceback: String(error) } });
+    } finally {
+      URL.revokeObjectURL(address);
+    }
   }
 
   #withdraw(kinds: NonNullable<Failure["withdrawn"]>): void {

@@ -1,7 +1,8 @@
 """`check`: run a model, go backward, and say what it is fit for, with why and where it is not."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,31 @@ from xai_widgets.models.readiness.findings import (
 from xai_widgets.models.readiness.report import LEVELS, Finding, LayerReport, Report
 from xai_widgets.models.readiness.trace import Trace
 from xai_widgets.models.readiness.unloadable import diagnose
-from xai_widgets.models.verdicts import model_verdict
+from xai_widgets.models.verdicts import DEAD, model_verdict
 
 Pixels = npt.NDArray[np.uint8]
+
+FADING = ("vanishing", "dead", "zero", "saturated", "saturated_softmax")
+"""Causes of gradients that arrive and are next to nothing."""
+DROP = 1e3
+"""A gradient is faint if it is so much smaller than the largest, and next to nothing by itself."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the check does next.
+
+    Attributes
+    ----------
+    text
+        In some words.
+    done, total
+        How many of its parts lie behind, and how many there are.
+    """
+
+    text: str
+    done: int
+    total: int
 
 
 def check(model: Any, image: Any = None, reference: Any = None) -> Report:
@@ -44,7 +67,8 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
         A picture of any kind; else a generated one.
     reference
         What the model should predict: the model that it was exported from, a callable from inputs
-        [N, H, W, C] to scores [N, K], or the scores [K] of the image.
+        [N, H, W, C] to scores [N, K], or the scores [K] of the image. A model that predicts
+        something else keeps its verdict, and `Report.ok` is False.
 
     Returns
     -------
@@ -59,6 +83,32 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
     ImageError
         If the image cannot be opened.
     """
+    steps = check_steps(model, image, reference)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def check_steps(
+    model: Any, image: Any = None, reference: Any = None
+) -> Generator[Step, None, Report]:
+    """Check as `check` does, step by step, so that progress can be shown and the check given up.
+
+    The model's lock is held during each step and free between two of them.
+
+    Yields
+    ------
+    Step
+        What comes next, before it is done.
+
+    Returns
+    -------
+    Report
+        As of `check`, which also says what may be raised.
+    """
     started = time.perf_counter()
     try:
         loaded = load(model)
@@ -67,10 +117,11 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
         if diagnosis is None:
             raise
         return _unloadable(model, error, diagnosis, time.perf_counter() - started)
-    with loaded.lock:
-        prepared = loaded.prepare(_picture(loaded) if image is None else image)
-        findings, trace = _look(loaded, prepared, reference)
+    prepared = loaded.prepare(_picture(loaded) if image is None else image)
+    findings, trace = yield from _look(loaded, prepared, reference)
     verdict, sentence = _verdict(loaded, trace)
+    if any(entry.check == "reference" and entry.level == "error" for entry in findings):
+        sentence += " It does not predict what the reference predicts."
     return Report(
         verdict=verdict,
         sentence=sentence,
@@ -84,7 +135,7 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
             "trusted": loaded.trusted,
         },
         findings=_worst_first(findings),
-        layers=_layers(loaded, trace),
+        layers=_layers(loaded, trace, findings),
         formats=format_rows(loaded.format),
         versions=dict(loaded.versions),
         seconds=time.perf_counter() - started,
@@ -93,31 +144,49 @@ def check(model: Any, image: Any = None, reference: Any = None) -> Report:
 
 def _look(
     model: ExplainableModel, image: PreparedImage, reference: Any
-) -> tuple[list[Finding], Trace]:
+) -> Generator[Step, None, tuple[list[Finding], Trace]]:
     values = image.values[None]
     mate = values.min() + values.max() - values[:, ::-1, ::-1]
-    try:
-        trace = model.trace(values)
-    except XaiError as error:
-        failed = Finding("error", "prediction", f"The model cannot predict this image. {error}")
-        return [failed], Trace()
-    if not np.isfinite(trace.scores).all():
-        return [_not_finite(model.trace(values, gradients=False))], trace
-    findings = [
-        Finding(
-            "ok",
-            "prediction",
-            f"The model predicts {model.labels[trace.target]!r} with score {trace.score:.4g}.",
-        )
+    parts: list[tuple[str, Callable[[Trace], list[Finding]]]] = [
+        ("Predicting once more", lambda trace: determinism_findings(model, trace, values)),
+        (
+            "Predicting in a batch",
+            lambda trace: batch_findings(model, trace, np.concatenate([values, mate])),
+        ),
     ]
-    findings += gradient_findings(model, trace, values)
-    findings += layer_findings(model, trace)
-    findings += probability_findings(model, trace)
-    findings += determinism_findings(model, trace, values)
-    findings += batch_findings(model, trace, np.concatenate([values, mate]))
-    findings += mode_findings(model, trace, values)
+    if model.training_layers():
+        parts.append(("Trying train mode", lambda trace: mode_findings(model, trace, values)))
     if reference is not None:
-        findings += reference_findings(model, trace, image, reference)
+        parts.append(
+            (
+                "Asking the reference",
+                lambda trace: reference_findings(model, trace, image, reference),
+            )
+        )
+    total = len(parts) + 1
+    yield Step("Going forward and backward", 0, total)
+    with model.lock:
+        try:
+            trace = model.trace(values)
+        except XaiError as error:
+            text = f"The model cannot predict this image. {error}"
+            return [Finding("error", "prediction", text)], Trace()
+        if not np.isfinite(trace.scores).all():
+            return [_not_finite(model.trace(values, gradients=False))], trace
+        findings = [
+            Finding(
+                "ok",
+                "prediction",
+                f"The model predicts {model.labels[trace.target]!r} with score {trace.score:.4g}.",
+            ),
+            *gradient_findings(model, trace, values),
+            *layer_findings(model, trace),
+            *probability_findings(model, trace),
+        ]
+    for done, (text, look) in enumerate(parts, start=1):
+        yield Step(text, done, total)
+        with model.lock:
+            findings += look(trace)
     return [*findings, *loading_findings(model)], trace
 
 
@@ -142,8 +211,13 @@ def _verdict(model: ExplainableModel, trace: Trace) -> tuple[str, str]:
     return model_verdict(model)
 
 
-def _layers(model: ExplainableModel, trace: Trace) -> tuple[LayerReport, ...]:
+def _layers(
+    model: ExplainableModel, trace: Trace, findings: list[Finding]
+) -> tuple[LayerReport, ...]:
     known = {layer.name: layer for layer in model.layers}
+    fading = any(finding.cause in FADING for finding in findings)
+    norms = [layer.gradient_norm or 0.0 for layer in trace.layers]
+    faint = min(DEAD, max(norms, default=0.0) / DROP) if fading else 0.0
     if not trace.layers:
         return tuple(
             LayerReport(layer.name, layer.kind, layer.shape, None, True, layer.main)
@@ -164,6 +238,7 @@ def _layers(model: ExplainableModel, trace: Trace) -> tuple[LayerReport, ...]:
                 layer.finite,
                 entry is not None and entry.main,
                 entry is not None and entry.recommended,
+                fading and gradient_norm is not None and gradient_norm < faint,
             )
         )
     return tuple(found)

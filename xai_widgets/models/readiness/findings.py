@@ -6,6 +6,7 @@ import numpy as np
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.formats import only_predicts
 from xai_widgets.models.readiness.causes import CAUSES
 from xai_widgets.models.readiness.report import Finding
 from xai_widgets.models.readiness.trace import (
@@ -43,8 +44,9 @@ def gradient_findings(model: ExplainableModel, trace: Trace, values: Floats) -> 
         fate = "is lost" if fault is None else FATES[fault]
         return [_loss_finding(trace.loss, fate, "error" if lack else "warning")]
     if lack is not None:
-        cause = "frozen_graph" if model.format in ("onnx", "frozen-graph", "savedmodel") else None
-        return [Finding("error", "gradient", lack, None, None, cause)]
+        graph = only_predicts(model.format)
+        cause = "frozen_graph" if graph or model.format == "savedmodel" else None
+        return [Finding("info" if graph else "error", "gradient", lack, None, None, cause)]
     if fault is not None:
         text = f"For this image the gradient at the input {FATES[fault]}."
         return [Finding("warning", "gradient", text, None, None, fault)]
@@ -77,6 +79,8 @@ def layer_findings(model: ExplainableModel, trace: Trace) -> list[Finding]:
     """Say whether methods that look at layers can use them."""
     lacks = model.capabilities.lacks
     layer = model.recommended_layer
+    if not model.layers and only_predicts(model.format):
+        return []  # said of the gradient
     if not model.layers:
         text = lacks.get("feature_maps") or "The model shows no layers."
         return [Finding("warning", "layers", text, "Load the original model for layer methods.")]
@@ -123,12 +127,21 @@ def probability_findings(model: ExplainableModel, trace: Trace) -> list[Finding]
 
 
 def _logits_layer(trace: Trace, n_outputs: int) -> str | None:
+    """Return the last layer of as many outputs whose own are no probabilities."""
+    inside = {event.layer for event in trace.events if event.cause == "softmax"}
     names = [
         layer.name
         for layer in trace.layers
-        if layer.shape == (n_outputs,) and "softmax" not in layer.kind.lower()
+        if layer.shape == (n_outputs,)
+        and "softmax" not in layer.kind.lower()
+        and not any(_holds(layer.name, name) for name in inside)
     ]
     return names[-1] if names else None
+
+
+def _holds(outer: str, name: str) -> bool:
+    """Tell whether a layer is another one, or contains it."""
+    return name == outer or name.startswith((f"{outer}.", f"{outer}/"))
 
 
 def determinism_findings(model: ExplainableModel, trace: Trace, values: Floats) -> list[Finding]:
@@ -254,7 +267,7 @@ def mode_findings(model: ExplainableModel, trace: Trace, values: Floats) -> list
 def reference_findings(
     model: ExplainableModel, trace: Trace, image: PreparedImage, reference: Any
 ) -> list[Finding]:
-    """Say whether the model predicts what its reference predicts."""
+    """Say whether the model predicts what its reference predicts; an error makes it not ok."""
     expected = _reference_scores(image, reference)
     if expected.shape != trace.scores[0].shape:
         text = (

@@ -154,13 +154,13 @@ def bad_operation(
             return not value
         return value is None or value < min(DEAD, largest / DROP)
 
-    paths = list(runner.calls)
+    paths = list(runner.traced)
     good = next((i for i, path in enumerate(paths) if not bad(norms[path])), len(paths))
-    start = 0 if good == 0 else way.order[runner.calls[paths[good - 1]].tensor.op.name]
+    start = 0 if good == 0 else way.order[runner.traced[paths[good - 1]].tensor.op.name]
     stop = (
         len(way.operations)
         if good == len(paths)
-        else way.order[runner.calls[paths[good]].tensor.op.name]
+        else way.order[runner.traced[paths[good]].tensor.op.name]
     )
     inside = [
         operation

@@ -65,7 +65,7 @@ def _graph(
     cotangent = _cotangent(outputs, chosen)
     seen = _Passes(runner, images, cotangent)
     events = events_in(model, runner)
-    layers = _layers(runner.calls, seen.outputs, seen.norms if gradients else {})
+    layers = _layers(runner.traced, seen.outputs, seen.norms if gradients else {})
     if not gradients:
         return Trace(layers, events, None, seen.scores, chosen)
     loss: Event | None = None
@@ -108,12 +108,12 @@ class _Passes:
 
     def __init__(self, runner: KerasGraph, images: Any, cotangent: Floats) -> None:
         self.value: Floats | None = None
-        self.norms: dict[str, float | None] = dict.fromkeys(runner.calls)
-        places = [path for path in (None, *runner.calls) if _has_gradient(runner, path)]
+        self.norms: dict[str, float | None] = dict.fromkeys(runner.traced)
+        places = [path for path in (None, *runner.traced) if _has_gradient(runner, path)]
         self.error = None
         if None not in places and None in runner._failures:
             self.error = " ".join(str(runner._failures[None]).split())[:400]
-        tensors = [runner._outputs, *(call.tensor for call in runner.calls.values())]
+        tensors = [runner._outputs, *(call.tensor for call in runner.traced.values())]
 
         def run(start: int) -> None:
             wanted = places[start:]
@@ -128,7 +128,7 @@ class _Passes:
             self.scores: Floats = class_scores(found[0]).numpy()
             outputs = found[1 : len(tensors)]
             self.outputs = {
-                path: output[0].numpy() for path, output in zip(runner.calls, outputs, strict=True)
+                path: output[0].numpy() for path, output in zip(runner.traced, outputs, strict=True)
             }
             for path, gradient in zip(wanted, found[len(tensors) :], strict=True):
                 if path is None:

@@ -60,6 +60,8 @@ class LayerReport:
         False if the output or its gradient is NaN or infinite.
     main, recommended
         As in `xai_widgets.models.base.Layer`.
+    faint
+        True where a gradient arrives that is zero or orders of magnitude too small.
     """
 
     name: str
@@ -69,6 +71,7 @@ class LayerReport:
     finite: bool = True
     main: bool = False
     recommended: bool = False
+    faint: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -80,6 +83,7 @@ class LayerReport:
             "finite": self.finite,
             "main": self.main,
             "recommended": self.recommended,
+            "faint": self.faint,
         }
 
 
@@ -93,7 +97,7 @@ class Report:
         "explainable", "input-gradients-only", "layer-gradients-only", "inference-only" (predicts,
         no usable gradient) or "broken" (cannot predict, or not finite).
     sentence
-        The verdict in one or two sentences.
+        The verdict in one or two sentences, and whether the reference is met where one was given.
     model
         "class", "framework", "format", "input_shape", "n_outputs", "preprocessing", "trusted".
     findings
@@ -117,10 +121,23 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def ok(self) -> bool:
+        """Whether its predictions can be used.
+
+        False if the model is broken, or does not predict what the reference of the check does. That
+        changes no verdict: a wrong export may well be explainable, and its maps then explain what
+        it predicts.
+        """
+        return self.verdict != "broken" and not any(
+            finding.check == "reference" and finding.level == "error" for finding in self.findings
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values, without NaN or infinity."""
         return {
             "verdict": self.verdict,
+            "ok": self.ok,
             "sentence": self.sentence,
             "model": dict(self.model),
             "findings": [finding.to_dict() for finding in self.findings],

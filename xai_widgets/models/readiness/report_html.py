@@ -25,8 +25,9 @@ def report_html(report: Report) -> str:
     known = report.model
     shape = " × ".join(str(side) for side in known["input_shape"] or ["?"])
     title = f"{known['class']} · {known['framework']} · {known['format']} · input {shape}"
+    colour = VERDICT_COLOURS[report.verdict] if report.ok else COLOURS["error"]
     badge = (
-        f'<b style="border:1px solid {VERDICT_COLOURS[report.verdict]};border-left-width:6px;'
+        f'<b style="border:1px solid {colour};border-left-width:6px;'
         f'padding:1px 8px;border-radius:3px">{escape(report.verdict.replace("-", " "))}</b>'
     )
     return (
@@ -87,8 +88,9 @@ def _bar(layer: LayerReport, largest: float) -> str:
         return ""
     decades = math.log10(layer.gradient_norm / largest)
     width = max(1.0, 100 * (1 + decades / DECADES))
+    colour = COLOURS["error" if layer.faint else "info"]
     return (
-        f'<div style="width:{width:.0f}%;height:9px;margin-top:5px;background:#5b7fb5;'
+        f'<div style="width:{width:.0f}%;height:9px;margin-top:5px;background:{colour};'
         'border-radius:2px"></div>'
     )
 

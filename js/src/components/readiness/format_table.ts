@@ -5,7 +5,7 @@ import { type Report, type ReportFormat, verdictWords } from "../../core/report"
 
 export function formatTable(): { root: HTMLElement; show(report: Report): void } {
   const body = h("tbody");
-  const head = ["Format", "Input gradients", "Layers", "Verdict"];
+  const head = ["Format", "Gradients", "Layers", "Verdict"];
   const root = h(
     "section",
     { class: "xaiw-section xaiw-formats" },

@@ -91,18 +91,25 @@ export function layerBars(announce: (text: string) => void): LayerBars {
 
   /** The layer at which the gradient ends, as the norms show it, with the cause that the report names. */
   function deadline(): Deadline {
-    const index = report ? lastDead(report) : -1;
-    if (!report || index < 0) return { index, text: "", cause: null };
-    const lost = report.findings.find(({ level, cause }) => level === "error" && cause !== null);
-    const cause = finding(report.layers[index].name)?.cause ?? lost?.cause ?? null;
+    if (!report) return { index: -1, text: "", cause: null };
+    const { layers, findings } = report;
+    const dead = lastDead(report);
+    const index = dead < 0 ? layers.map(({ faint }) => faint).lastIndexOf(true) : dead;
+    if (index < 0) return { index, text: "", cause: null };
+    const lost = findings.find(({ level, cause }) => level === (dead < 0 ? "warning" : "error") && cause);
+    const cause = finding(layers[index].name)?.cause ?? lost?.cause ?? null;
     const where =
-      index === report.layers.length - 1 ? "No gradient leaves the score" : "The gradient ends here";
+      dead < 0
+        ? "The gradient is next to nothing from here on"
+        : index === layers.length - 1
+          ? "No gradient leaves the score"
+          : "The gradient ends here";
     return { index, text: cause ? `${where}: ${cause}` : where, cause };
   }
 
   function option(layer: ReportLayer, prefix: string, scale: Decades, end: Deadline): HTMLElement {
     const at = report?.layers.indexOf(layer) ?? 0;
-    const dead = at <= end.index && !arrives(layer);
+    const dead = at <= end.index && (layer.faint || !arrives(layer));
     const looked = report !== null && measured(report);
     const said = finding(layer.name);
     const bar = h("b");
@@ -127,6 +134,7 @@ export function layerBars(announce: (text: string) => void): LayerBars {
           at === end.index && "is-last-dead",
           !layer.finite && "is-wrong",
           looked && !arrives(layer) && "is-none",
+          layer.faint && "is-faint",
         ]
           .filter(Boolean)
           .join(" "),

@@ -5,7 +5,7 @@ import { type Report, tone, verdictWords } from "../../core/report";
 
 export interface VerdictLine {
   root: HTMLElement;
-  set(verdict: { verdict: string; sentence: string }): void;
+  set(verdict: { verdict: string; sentence: string; ok?: boolean }): void;
   /** What is said while there is no verdict. */
   without(word: string, sentence: string, bad: boolean): void;
 }
@@ -21,8 +21,8 @@ export function verdictLine(): VerdictLine {
   };
   return {
     root,
-    set({ verdict, sentence: text }) {
-      say(tone(verdict), verdictWords(verdict), text);
+    set({ verdict, sentence: text, ok }) {
+      say(ok === false ? "bad" : tone(verdict), verdictWords(verdict), text);
     },
     without(first, rest, bad) {
       say(bad ? "bad" : "none", first, rest);
