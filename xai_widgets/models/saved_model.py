@@ -28,7 +28,7 @@ from xai_widgets.models.choosing import (
 )
 from xai_widgets.models.keras_cotangents import cotangent_of
 from xai_widgets.models.keras_pass import class_scores
-from xai_widgets.models.preprocessing import Preprocess, Preprocessing, Values
+from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensor_input import InputSpec, input_spec
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
