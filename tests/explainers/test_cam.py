@@ -12,7 +12,6 @@ from torch import nn
 
 from tests.explainers.helpers import TORCH, quick
 from tests.models.nets import ChannelsLast, Linear, NoGrad, Residual, picture, seeded
-from tests.models.test_torch_layers import swin, vit
 from xai_widgets.errors import LayerError, MethodError
 from xai_widgets.explainers.registry import methods
 from xai_widgets.maps import upsample
@@ -72,8 +71,6 @@ def test_channels_that_come_last_are_weighted_as_channels() -> None:
 @pytest.mark.parametrize(
     ("make", "side", "told"),
     [
-        (vit, 32, "ends in tokens, not in a feature map"),
-        (swin, 32, "ends in tokens, not in a feature map"),
         (lambda: Linear(8), 8, "no layer whose output is a feature map"),
         (NoGrad, 32, "does not depend on layer"),
     ],
@@ -114,8 +111,24 @@ class Mixed(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
-def test_a_token_layer_is_refused_with_a_sentence() -> None:
+def test_a_layer_of_tokens_is_looked_at_on_its_grid() -> None:
     model = load(seeded(Mixed), input_size=32)
     assert model.recommended_layer == "last"
+    result = quick(model, "grad_cam", layer="tokens")
+    assert result.diagnostics["layer_shape"] == [8, 8, 4]
+    assert result.attribution.shape == (32, 32) and result.attribution.max() > 0
+
+
+class Trailing(Mixed):
+    """Tokens whose number fits no grid."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.stem(x).flatten(2).transpose(1, 2)
+        tokens = self.tokens(torch.cat([tokens, tokens[:, :34]], dim=1))  # 98
+        return self.head(self.last(self.stem(x)).mean((2, 3))) + tokens.mean()
+
+
+def test_a_layer_without_a_place_on_the_picture_is_refused_with_a_sentence() -> None:
+    model = load(seeded(Trailing), input_size=32)
     with pytest.raises(LayerError, match="'tokens' is no feature map: choose a layer with height"):
         quick(model, "grad_cam", layer="tokens")

@@ -34,6 +34,8 @@ def test_the_layer_recommended_is_the_last_whose_patches_move_the_score() -> Non
     cls, pooled = load(vit()), load(vit(n_prefix=0, pooled=True))
     assert cls.recommended_layer == "norm_1_a"
     assert pooled.recommended_layer == "norm"
+    windows = load(vit("windows", n_prefix=0, pooled=True))
+    assert windows.recommended_layer == "norm"
     forward = cls.forward_pass(cls.prepare(picture(SIDE, SIDE)))
     at = {
         name: np.abs(cls.feature_map(name, forward.gradient(ClassTarget(0), name))).max()

@@ -39,13 +39,12 @@ class IntegratedGradients(Explainer):
       at its ends, so each stretch's error e_i is known. The worst stretches are halved until
       sum |e_i| <= ``tolerance`` x |f(x) - f(b)|, with at most ``n_steps + 1`` evaluations.
 
-    Which one: the trapezoid or midpoint. In benchmarks/quadrature.py, on the trained demo networks
-    at 17, 33 and 65 evaluations, the map's error against 2048 steps was smallest for these two,
-    within a few per cent of each other; it was 1.3 to 1.5 times that for Gauss-Legendre, whose
-    order is lost on gradients that jump, and 1.1 to 2.7 times for adaptive. Adaptive bounds the
-    error of the sum, not of the map: take it where the gap has to be below a bound without trying
-    numbers of steps, or where the score changes on few, short stretches (a network with a few
-    kinks, on which it wins), and not for the better map at the same cost.
+    Which one: midpoint or the trapezoid. On the trained demo networks at 17, 33 and 65 evaluations
+    (benchmarks/quadrature.py) the map's median error against many steps was smallest for these
+    two, a tenth apart at most; it was about 1.4 times that for Gauss-Legendre, whose order is lost
+    on gradients that jump, and 1.3 to 2.1 times for adaptive, which bounds the error of the sum
+    and not of the map. Adaptive is for keeping the gap below a bound without trying numbers of
+    steps, and wins only where the path has few kinks; it does not give the better map.
 
     Diagnostics: ``convergence_delta`` = sum of the attributions - (f(x) - f(b)),
     ``convergence_delta_relative`` to f(x) - f(b) (None where that is zero), ``score_baseline``,

@@ -143,7 +143,7 @@ SLOPES: dict[str, tuple[Slope, str]] = {
 }
 CLOSED: dict[str, Callable[[Any, Any, Any, Any, Any], Any]] = {
     "Square": lambda op, x, x_0, y, y_0: x + x_0,
-    "Sqrt": lambda op, x, x_0, y, y_0: 1 / tf.maximum(y + y_0, 1e-12),
+    "Sqrt": lambda op, x, x_0, y, y_0: tf.math.divide_no_nan(tf.ones_like(y), y + y_0),
     "Rsqrt": lambda op, x, x_0, y, y_0: -tf.square(y * y_0) / (y + y_0),
     "Reciprocal": lambda op, x, x_0, y, y_0: -y * y_0,
     "Inv": lambda op, x, x_0, y, y_0: -y * y_0,
