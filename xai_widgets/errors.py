@@ -1,6 +1,7 @@
 """Every error a user can meet: one hierarchy, each message a sentence that says what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -72,3 +73,15 @@ def near_matches(name: str, known: Iterable[str], limit: int = 3) -> str:
         return ""
     shown = ", ".join(repr(candidate) for candidate in names[:8])
     return f" Known: {shown}{', ...' if len(names) > 8 else ''}."
+
+
+@contextmanager
+def sentence(error_type: type[XaiError], what: str) -> Iterator[None]:
+    """Turn a framework's exception into one sentence, keeping the original as its cause."""
+    try:
+        yield
+    except XaiError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise error_type(f"{what}: {reason[:400]}") from error

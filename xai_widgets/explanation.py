@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import XaiError
 from xai_widgets.maps import to_display
-from xai_widgets.models.base import PreparedImage
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from xai_widgets.errors import DependencyError, MethodError
 from xai_widgets.explanation import Explanation
-from xai_widgets.models.base import PreparedImage
 from xai_widgets.models.optional import need
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.superpixels import input_superpixels
 
 Values = npt.NDArray[np.float32]

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.models.base import PreparedImage
 from xai_widgets.models.images import DisplayImage
+from xai_widgets.models.primitives import PreparedImage
 
 LabelMap = npt.NDArray[np.uint16]
 

@@ -13,7 +13,7 @@ from tests.models.nets import SIDE, picture
 from xai_widgets.explainers.registry import methods
 from xai_widgets.explainers.run import explain_stream
 from xai_widgets.explanation import Explanation
-from xai_widgets.models.base import Gradients
+from xai_widgets.models.primitives import Gradients
 
 TARGET = 1
 

@@ -10,7 +10,8 @@ import torch
 
 from tests.explainers.helpers import TORCH, chunked, linear_model, quick, relative, smooth_model
 from tests.models.nets import picture
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget
 
 TARGETS = [ClassTarget(1), ClassTarget(1, versus=2)]

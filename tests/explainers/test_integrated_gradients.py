@@ -17,8 +17,9 @@ from tests.models.nets import SIDE, Wrapped, convolutional, picture
 from xai_widgets.errors import MethodError
 from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.quadrature import chunks, nested_points
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget
 
 IG = "integrated_gradients"

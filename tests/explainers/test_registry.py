@@ -27,8 +27,9 @@ from xai_widgets.explainers.base import (
     parameter_records,
 )
 from xai_widgets.explainers.registry import find, methods
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget
 
 

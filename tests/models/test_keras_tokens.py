@@ -9,7 +9,7 @@ from tests.models.keras_nets import SIDE
 from tests.models.keras_transformers import WIDTH, vit
 from tests.models.nets import picture
 from xai_widgets.explainers.run import explain
-from xai_widgets.models.base import Grid
+from xai_widgets.models.architecture import Grid
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
 

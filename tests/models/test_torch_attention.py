@@ -16,8 +16,10 @@ from torch import nn
 from tests.models.nets import convolutional, picture, seeded
 from tests.models.test_torch_tokens import SMALL, deit, registers, swin, vit
 from xai_widgets.errors import ModelError
-from xai_widgets.models.base import ExplainableModel, Grid, PreparedImage
+from xai_widgets.models.architecture import Grid
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget, FunctionTarget, LayerTarget
 
 WIDTH, HEADS = 12, 3

@@ -11,7 +11,8 @@ import transformers
 from torch import nn
 
 from tests.models.nets import FAULTS, convolutional, picture, seeded
-from xai_widgets.models.base import ExplainableModel, Grid
+from xai_widgets.models.architecture import Grid
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget, LayerTarget
 

@@ -12,8 +12,9 @@ from torch import nn
 from tests.explainers.helpers import linear_model, quick, relative, smooth_model
 from tests.models.nets import SIDE, Residual, convolutional, picture, seeded
 from xai_widgets.explainers.baselines import baseline_values
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 
 pytestmark = pytest.mark.peers
 captum = pytest.importorskip("captum.attr")

@@ -18,8 +18,8 @@ from torch import nn
 
 import xai_widgets as xw
 from xai_widgets.errors import ModelError, XaiError
+from xai_widgets.models.architecture import Grid
 from xai_widgets.models.attention import AttentionLayer
-from xai_widgets.models.base import Grid
 from xai_widgets.widgets.attention_record import AttentionRecord, _merge, recorded
 from xai_widgets.widgets.attention_view import AttentionView
 

@@ -12,8 +12,10 @@ from xai_widgets.errors import MethodError, XaiError
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream
 from xai_widgets.explainers.masking import whole_score
 from xai_widgets.maps import upsample
+from xai_widgets.models.architecture import Grid
 from xai_widgets.models.attention import AttentionLayer, AttentionPass
-from xai_widgets.models.base import ExplainableModel, Grid, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Floats = npt.NDArray[np.float32]

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import MethodError, near_matches
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Values = npt.NDArray[np.float32]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import MethodError, near_matches
-from xai_widgets.models.base import ExplainableModel, PreparedImage, sentence
+from xai_widgets.errors import MethodError, near_matches, sentence
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import DisplayImage, ImageSet
+from xai_widgets.models.primitives import PreparedImage
 
 BASELINES = ("black", "white", "grey", "mean", "blur", "noise", "zeros")
 BACKGROUNDS = (*BASELINES, "images")

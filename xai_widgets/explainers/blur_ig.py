@@ -15,7 +15,8 @@ from xai_widgets.explainers.base import (
     completeness,
     parameter,
 )
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Values = npt.NDArray[np.float32]

@@ -7,7 +7,8 @@ from typing import ClassVar
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream
 from xai_widgets.maps import upsample
 from xai_widgets.models.backend import Array, Backend
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 TINY = 1e-12

@@ -16,7 +16,8 @@ from xai_widgets.explainers.base import (
 )
 from xai_widgets.explainers.baselines import BACKGROUNDS, background_values
 from xai_widgets.explainers.masking import chunks
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

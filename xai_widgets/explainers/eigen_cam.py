@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream
 from xai_widgets.maps import upsample
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Floats = npt.NDArray[np.float32]

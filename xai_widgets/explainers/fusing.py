@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from xai_widgets.explainers.base import Attribution, Explainer, Progress, Stream, Values
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 PARTS = 1000

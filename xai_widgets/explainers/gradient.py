@@ -12,7 +12,8 @@ from xai_widgets.explainers.space import (
     sensitivities,
     space_parameter,
 )
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream
 from xai_widgets.explainers.cam import GradCAM
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

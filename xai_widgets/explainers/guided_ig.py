@@ -18,7 +18,8 @@ from xai_widgets.explainers.base import (
 )
 from xai_widgets.explainers.baselines import BASELINES, baseline_values, share_equal
 from xai_widgets.explainers.smoothing import score_of
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 CLOSE = 1e-9

@@ -16,7 +16,8 @@ from xai_widgets.explainers.baselines import BASELINES, baseline_values, share_e
 from xai_widgets.explainers.quadrature import QUADRATURES, integrate
 from xai_widgets.explainers.space import contributions, patch_layer, space_parameter
 from xai_widgets.explainers.straight_path import Estimate, StraightPath
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

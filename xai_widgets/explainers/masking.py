@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.models.backend import Array
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Values = npt.NDArray[np.float32]

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream, parameter
 from xai_widgets.explainers.smoothing import noisy_copies, score_of
 from xai_widgets.models.backend import Array
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

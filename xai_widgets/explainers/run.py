@@ -16,9 +16,10 @@ from xai_widgets.explainers.base import Attribution, Explainer, Progress, build
 from xai_widgets.explainers.fusing import fused_stream
 from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target
 
 ExplanationStream = Generator[Progress | Explanation, None, Explanation]

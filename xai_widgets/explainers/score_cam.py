@@ -11,7 +11,8 @@ from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.masking import Hiding, chunks
 from xai_widgets.maps import upsample
 from xai_widgets.models.backend import Array, Backend
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 Floats = npt.NDArray[np.float32]

@@ -19,7 +19,8 @@ from xai_widgets.explainers.base import (
 )
 from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.masking import Hiding, chunks
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 from xai_widgets.superpixels import input_superpixels
 

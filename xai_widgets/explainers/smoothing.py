@@ -9,7 +9,8 @@ import numpy as np
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream, parameter
 from xai_widgets.explainers.space import patch_layer, sensitivities, space_parameter
 from xai_widgets.models.backend import Array
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.attention import AttentionLayer
-from xai_widgets.models.base import Layer
 from xai_widgets.models.layers import token_grid
 
 MAX_RANK = 5

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xai_widgets.models.architecture import Grid
 from xai_widgets.models.backend import Array
-from xai_widgets.models.base import Grid
 from xai_widgets.models.targets import Target
 
 

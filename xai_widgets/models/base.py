@@ -1,20 +1,21 @@
 """`ExplainableModel`: the only thing explainers see of a model, whatever its framework."""
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import LayerError, ModelError, TargetError, XaiError, near_matches
+from xai_widgets.errors import LayerError, ModelError, TargetError, near_matches
+from xai_widgets.models.answers import Answers
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.backend import Array, Backend
-from xai_widgets.models.images import DisplayImage, open_image
-from xai_widgets.models.preprocessing import Placement, Preprocess, Values
+from xai_widgets.models.images import open_image
+from xai_widgets.models.preprocessing import Preprocess
+from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target, placed_mask, resolve_target
 
 if TYPE_CHECKING:
@@ -26,150 +27,7 @@ Lock = AbstractContextManager[Any]
 """A re-entrant lock, used with ``with`` alone."""
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Where the tokens of a transformer lie: ``prefix`` of them (CLS, registers), then patches.
-
-    Attributes
-    ----------
-    rows, columns
-        Of the patch grid, row by row from the top left.
-    prefix
-        How many tokens come before the patches.
-    """
-
-    rows: int
-    columns: int
-    prefix: int = 0
-
-    @property
-    def patches(self) -> slice:
-        """The positions of the patches among the tokens."""
-        return slice(self.prefix, self.prefix + self.rows * self.columns)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One entry of a model's architecture, in the order of the forward pass.
-
-    Attributes
-    ----------
-    name
-        Path of the layer, as the framework spells it.
-    kind
-        Class name of the layer.
-    shape
-        Output shape without the batch axis: (H, W, C) for feature maps, (T, D) for tokens.
-    main
-        True for the last layer at each resolution, which is what people mostly look at.
-    recommended
-        True for the layer that CAM methods should use unless told otherwise.
-    grid
-        Where the tokens lie on the picture; None for feature maps, and for tokens without a grid.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    main: bool = False
-    recommended: bool = False
-    grid: Grid | None = None
-
-    @property
-    def resolution(self) -> tuple[int, int] | None:
-        """(rows, columns) of a feature map or of a token grid; None where there is neither."""
-        if self.grid is not None:
-            return self.grid.rows, self.grid.columns
-        return (self.shape[0], self.shape[1]) if len(self.shape) == 3 else None
-
-    @property
-    def spatial(self) -> bool:
-        """True if the output has more than one position on the picture."""
-        return self.resolution is not None and self.resolution[0] * self.resolution[1] > 1
-
-    @property
-    def depth(self) -> int:
-        """How deeply the layer is nested in others."""
-        return self.name.count(".") + self.name.count("/")
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a model can do for an explainer; each lack carries the sentence that a user reads."""
-
-    lacks: dict[str, str] = field(default_factory=dict)
-
-    def reason(self, needs: Sequence[str]) -> str | None:
-        """Return why something needed is missing, or None if nothing is."""
-        return next((self.lacks[need] for need in needs if need in self.lacks), None)
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedImage:
-    """A picture together with the model input made from it.
-
-    Attributes
-    ----------
-    display
-        The picture, uint8 [H, W, 3].
-    values
-        The model input, float32 [h, w, C], in the model's own value range.
-    placement
-        Where the input grid lies on the picture, in display pixels.
-    """
-
-    display: DisplayImage
-    values: Values
-    placement: Placement
-
-    @cached_property
-    def key(self) -> str:
-        """A hash of the model input."""
-        digest = hashlib.blake2b(str(self.values.shape).encode(), digest_size=16)
-        digest.update(self.values.tobytes())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """Gradients of a target, with the scores of the same forward pass.
-
-    Attributes
-    ----------
-    values
-        [N, H, W, C] (or what the layer returns), without N where per-sample weights reduced them.
-    scores
-        The target's score per sample, [N].
-    """
-
-    values: Array
-    scores: Array
-
-
-class ForwardPass(ABC):
-    """One retained forward pass of one image: any target, any layer, without a new forward."""
-
-    scores: npt.NDArray[np.float32]
-    """Scores of the image, float32 [K]."""
-
-    @property
-    def outputs(self) -> npt.NDArray[np.float32]:
-        """What the model returns for the image, float32 [K], or dense [H, W, K]."""
-        return self.scores
-
-    def start_at(self, layer: str | None) -> None:  # noqa: B027
-        """Prepare for gradients at a layer, or at the input for None; a hint that saves work."""
-
-    @abstractmethod
-    def activation(self, layer: str) -> Array:
-        """Return the output of a layer, [1, H, W, C], or [1, T, D] for tokens."""
-
-    @abstractmethod
-    def gradient(self, target: Target, layer: str | None = None) -> Array:
-        """Return d target / d layer output, or d input where ``layer`` is None, [1, H, W, C]."""
-
-
-class ExplainableModel(ABC):
+class ExplainableModel(Answers, ABC):
     """A model behind one contract: images [N, H, W, C] in, scores and gradients out.
 
     Arrays given to it may be NumPy float32 or of its own framework; it returns arrays of its
@@ -226,9 +84,7 @@ class ExplainableModel(ABC):
     capabilities: Capabilities
     findings: tuple[str, ...]
     lock: Lock
-    outputs_probabilities: bool = False
     incomplete: tuple[str, ...] = ()
-    task: str = "classification"
 
     # What an adapter implements -----------------------------------------------------------
 
@@ -346,11 +202,6 @@ class ExplainableModel(ABC):
         """How many images pass through the model at once, by the size of its input."""
 
     # What all adapters share --------------------------------------------------------------
-
-    @property
-    def is_classifier(self) -> bool:
-        """True if the output is one score per class, two classes at least."""
-        return len(self.labels) > 1 and self.task != "regression"
 
     @property
     def patch_layer(self) -> str | None:
@@ -474,56 +325,6 @@ class ExplainableModel(ABC):
         mask = placed_mask(resolved.mask, image.placement, (size[0], size[1]))
         return replace(resolved, mask=mask)
 
-    def predicted_class(self, outputs: npt.NDArray[np.float32]) -> int:
-        """Return the class with the highest score [K]; the one with most pixels of dense [H, W, K].
-
-        A first class called "background" is nobody's question, unless it is everywhere.
-        """
-        if outputs.ndim == 1:
-            return int(np.argmax(outputs))
-        shares = area_shares(outputs)
-        if self.labels[0].lower() == "background" and shares[1:].any():
-            return 1 + int(np.argmax(shares[1:]))
-        return int(np.argmax(shares))
-
-    def class_scores(self, outputs: Array) -> Array:
-        """Return scores [N, K] of outputs [N, K] or dense [N, H, W, K]: their spatial means."""
-        return outputs if len(outputs.shape) == 2 else self.backend.mean(outputs, (1, 2))
-
-    def probabilities(self, outputs: Array) -> npt.NDArray[np.float32] | None:
-        """Return probabilities [N, K] of outputs [N, K]; None where the model is no classifier.
-
-        Of dense outputs [N, H, W, K]: the share of the pixels that each class gets.
-        """
-        if not self.is_classifier:
-            return None
-        if len(outputs.shape) == 4:
-            return np.stack([area_shares(image) for image in self.backend.to_numpy(outputs)])
-        if self.outputs_probabilities:
-            return self.backend.to_numpy(outputs)
-        return self.backend.to_numpy(self.backend.softmax(self.backend.asarray(outputs)))
-
-    def predict(self, images: Sequence[Any] | Any) -> list[dict[str, Any]]:
-        """Return the predictions for images of any kind.
-
-        Returns
-        -------
-        list of dict
-            A record an image: "label", "probability" (None if no classifier), "scores" [K].
-        """
-        from xai_widgets.models.images import ImageSet
-
-        values = np.stack([self.prepare(image).values for image in ImageSet(images)])
-        outputs = self.outputs(values)
-        probabilities = self.probabilities(outputs)
-        scores = self.backend.to_numpy(self.class_scores(outputs))
-        records = []
-        for i, row in enumerate(scores):
-            best = self.predicted_class(self.backend.to_numpy(outputs[i]))
-            probability = None if probabilities is None else float(probabilities[i, best])
-            records.append({"label": self.labels[best], "probability": probability, "scores": row})
-        return records
-
     def describe(self) -> dict[str, Any]:
         """Return what identifies model and preprocessing, for provenance."""
         return {
@@ -574,22 +375,3 @@ class ExplainableModel(ABC):
             f"<{self.name} ({self.framework}), input {height} x {width} x {channels}, "
             f"{len(self.labels)} outputs, {len(self.layers)} layers>"
         )
-
-
-def area_shares(outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the share of positions that each class wins in dense outputs [H, W, K]."""
-    winners = outputs.reshape(-1, outputs.shape[-1]).argmax(axis=1)
-    counts = np.bincount(winners, minlength=outputs.shape[-1])
-    return np.asarray(counts / len(winners), dtype=np.float32)
-
-
-@contextmanager
-def sentence(error_type: type[XaiError], what: str) -> Iterator[None]:
-    """Turn a framework's exception into one sentence, keeping the original as its cause."""
-    try:
-        yield
-    except XaiError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise error_type(f"{what}: {reason[:400]}") from error

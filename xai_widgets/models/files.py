@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xai_widgets.errors import ModelError
+from xai_widgets.errors import ModelError, sentence
 from xai_widgets.models.archives import opened_archive
-from xai_widgets.models.base import sentence
 from xai_widgets.models.carried import carried_beside
 from xai_widgets.models.opened import Opened
 from xai_widgets.models.optional import need

@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from xai_widgets.errors import ModelError
-from xai_widgets.models.base import Lock, sentence
+from xai_widgets.errors import ModelError, sentence
+from xai_widgets.models.base import Lock
 from xai_widgets.models.carried import Carried
 from xai_widgets.models.inference_model import InferenceModel
 from xai_widgets.models.preprocessing import Preprocess, Values

@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from xai_widgets.errors import ImageError, ModelError
-from xai_widgets.models.base import Capabilities, ExplainableModel, Lock
+from xai_widgets.models.base import ExplainableModel, Lock
 from xai_widgets.models.choosing import Size, are_probabilities, choose_input, choose_labels
 from xai_widgets.models.numpy_backend import Floats, NumpyBackend
 from xai_widgets.models.preprocessing import Preprocess, Values
+from xai_widgets.models.primitives import Capabilities
 
 NOT_SEEN = (
     "input_gradients",

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from xai_widgets.errors import ModelError
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.attending import MAX_RANK, attention_lack, attention_layer
 from xai_widgets.models.attention import AttentionLayer, AttentionPass
-from xai_widgets.models.base import Layer, Lock
+from xai_widgets.models.base import Lock
 from xai_widgets.models.keras_calls import Span
 from xai_widgets.models.keras_cotangents import cotangent_of
 from xai_widgets.models.keras_graph import KerasGraph

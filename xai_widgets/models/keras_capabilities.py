@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from xai_widgets.errors import ModelError
-from xai_widgets.models.base import ExplainableModel, ForwardPass
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.keras_attention import KerasAttentionPass
 from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_loading import Runner
 from xai_widgets.models.keras_rescale import incomplete_operations
 from xai_widgets.models.keras_rules import hidden_relus, relu_operations
 from xai_widgets.models.keras_weights import trainable
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.verdicts import find_lacks
 
 NO_EAGER_RULE = (

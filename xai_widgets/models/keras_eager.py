@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import ForwardPass, sentence
+from xai_widgets.errors import LayerError, ModelError, sentence
 from xai_widgets.models.keras_calls import Call, untouched, watched
 from xai_widgets.models.keras_cotangents import cotangent_of, size_of
 from xai_widgets.models.keras_graph import NO_PATH
 from xai_widgets.models.keras_pass import class_scores
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.targets import Target
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import LayerError, ModelError, sentence
 from xai_widgets.models.keras_calls import Call, Span, watched
 from xai_widgets.models.keras_cotangents import (
     constant_cotangent,

@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from xai_widgets.errors import ModelError, XaiError
-from xai_widgets.models.base import ForwardPass, Layer
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import LOGITS, Output
 from xai_widgets.models.layers import LayerOutput, marked
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
 

@@ -10,16 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xai_widgets.errors import ImageError, ModelError, XaiError
-from xai_widgets.models.base import (
-    Capabilities,
-    ExplainableModel,
-    ForwardPass,
-    Gradients,
-    Lock,
-    PreparedImage,
-    sentence,
-)
+from xai_widgets.errors import ImageError, ModelError, XaiError, sentence
+from xai_widgets.models.base import ExplainableModel, Lock
 from xai_widgets.models.choosing import (
     are_probabilities,
     choose_input,
@@ -53,6 +45,7 @@ from xai_widgets.models.keras_loading import (
 from xai_widgets.models.keras_pass import KerasForwardPass, chunked
 from xai_widgets.models.keras_weights import Change, WeightWatch, is_same, structure, weight_hash
 from xai_widgets.models.preprocessing import Preprocess, Values
+from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from xai_widgets.models.base import ForwardPass
 from xai_widgets.models.keras_cotangents import cotangent_of, size_of
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.targets import Target
 
 if TYPE_CHECKING:

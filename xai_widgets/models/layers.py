@@ -4,7 +4,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from xai_widgets.models.base import Grid, Layer
+from xai_widgets.models.architecture import Grid, Layer
 
 MAX_PREFIX = 16
 """More tokens than this before the patches are no CLS and registers."""

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from xai_widgets.errors import PreprocessingError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import PreprocessingError, sentence
 from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.preprocessing import Placement, Values
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xai_widgets.errors import ModelError, TrustError
-from xai_widgets.models.base import Lock, sentence
+from xai_widgets.errors import ModelError, TrustError, sentence
+from xai_widgets.models.base import Lock
 from xai_widgets.models.carried import Carried, carried_beside
 from xai_widgets.models.inference_model import InferenceModel
 from xai_widgets.models.opened import Opened

@@ -9,16 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from xai_widgets.errors import ImageError, LayerError, ModelError
-from xai_widgets.models.base import (
-    Capabilities,
-    ExplainableModel,
-    ForwardPass,
-    Gradients,
-    Lock,
-    PreparedImage,
-    sentence,
-)
+from xai_widgets.errors import ImageError, LayerError, ModelError, sentence
+from xai_widgets.models.base import ExplainableModel, Lock
 from xai_widgets.models.carried import Carried
 from xai_widgets.models.choosing import (
     are_probabilities,
@@ -29,6 +21,7 @@ from xai_widgets.models.choosing import (
 from xai_widgets.models.keras_cotangents import cotangent_of
 from xai_widgets.models.keras_pass import class_scores
 from xai_widgets.models.preprocessing import Preprocess, Values
+from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensor_input import InputSpec, input_spec
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xai_widgets.errors import ModelError, TrustError
+from xai_widgets.errors import ModelError, TrustError, sentence
 from xai_widgets.models.archives import opened_archive, read_member
-from xai_widgets.models.base import sentence
 from xai_widgets.models.opened import Opened, refusal
 from xai_widgets.models.optional import need
 from xai_widgets.models.wire import submessages, text

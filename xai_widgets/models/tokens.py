@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.models.base import Layer
+from xai_widgets.models.architecture import Layer
 
 STILL = 1e-6
 """Gradients smaller than this share of the layer's largest are none."""

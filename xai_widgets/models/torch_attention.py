@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from xai_widgets.errors import ModelError
+from xai_widgets.errors import ModelError, sentence
+from xai_widgets.models.architecture import Grid, Layer
 from xai_widgets.models.attention import AttentionLayer, AttentionPass
-from xai_widgets.models.base import Grid, Layer, Lock, sentence
+from xai_widgets.models.base import Lock
 from xai_widgets.models.layers import token_grid
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xai_widgets.errors import XaiError
-from xai_widgets.models.base import Layer
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
 from xai_widgets.models.torch_attention import AttentionMode, attention_lack, described

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from xai_widgets.errors import ModelError
-from xai_widgets.models.base import Lock, sentence
+from xai_widgets.errors import ModelError, sentence
+from xai_widgets.models.base import Lock
 from xai_widgets.models.carried import Carried
 from xai_widgets.models.preprocessing import Preprocess
 from xai_widgets.models.torch_files import quiet

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xai_widgets.errors import ModelError, TrustError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import ModelError, TrustError, sentence
 from xai_widgets.models.carried import carried_beside
 from xai_widgets.models.opened import Opened, refusal
 from xai_widgets.models.optional import need

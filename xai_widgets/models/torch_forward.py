@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xai_widgets.models.base import ForwardPass, Lock
+from xai_widgets.models.base import Lock
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_recording import Graph, Recorder, differentiate, place

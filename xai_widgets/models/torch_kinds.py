@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xai_widgets.errors import ModelError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import ModelError, sentence
 
 CONVERTERS = ("onnx2torch", "onnx2pytorch", "onnx_pytorch")
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xai_widgets.models.base import Layer
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.torch_state import hooked, times_written
 

@@ -9,15 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from xai_widgets.errors import ImageError, ModelError
-from xai_widgets.models.base import (
-    Capabilities,
-    ExplainableModel,
-    Gradients,
-    Lock,
-    PreparedImage,
-    sentence,
-)
+from xai_widgets.errors import ImageError, ModelError, sentence
+from xai_widgets.models.base import ExplainableModel, Lock
 from xai_widgets.models.carried import Carried, carried_by
 from xai_widgets.models.choosing import (
     are_probabilities,
@@ -26,6 +19,7 @@ from xai_widgets.models.choosing import (
     choose_task,
 )
 from xai_widgets.models.preprocessing import Preprocess, Values
+from xai_widgets.models.primitives import Capabilities, Gradients, PreparedImage
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_attention import AttentionMode, Seen, TorchAttentionPass
 from xai_widgets.models.torch_backend import TorchBackend

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xai_widgets.errors import LayerError, ModelError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import LayerError, ModelError, sentence
 from xai_widgets.models.torch_layers import Architecture, first_tensor
 from xai_widgets.models.torch_state import hooked, revived
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from xai_widgets.errors import ModelError
-from xai_widgets.models.base import Gradients
+from xai_widgets.models.primitives import Gradients
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_modes import SeeingMode

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import ModelError, XaiError
-from xai_widgets.models.base import Capabilities, ExplainableModel, ForwardPass, sentence
+from xai_widgets.errors import ModelError, XaiError, sentence
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import Capabilities, ForwardPass
 from xai_widgets.models.targets import ClassTarget
 
 VERDICTS = (

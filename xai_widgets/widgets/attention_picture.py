@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xai_widgets.models.base import PreparedImage
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.plotting import _caption
 
 if TYPE_CHECKING:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import ModelError
+from xai_widgets.models.architecture import Grid
 from xai_widgets.models.attention import AttentionLayer, AttentionPass
-from xai_widgets.models.base import ExplainableModel, Grid, PreparedImage
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.primitives import PreparedImage
 
 LIMIT_BYTES = 32 * 1024**2
 CHUNK_BYTES = 4 * 1024**2

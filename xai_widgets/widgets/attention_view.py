@@ -9,8 +9,8 @@ import traitlets
 from traitlets import Int, validate
 
 from xai_widgets.errors import XaiError
-from xai_widgets.models.base import PreparedImage
 from xai_widgets.models.loading import load
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.widgets.attention_picture import draw_attention
 from xai_widgets.widgets.attention_record import AttentionRecord, recorded
 from xai_widgets.widgets.base import StateError, failure

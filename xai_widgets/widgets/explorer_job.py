@@ -11,7 +11,7 @@ from xai_widgets.explainers.base import Progress, parameter_records
 from xai_widgets.explainers.registry import find
 from xai_widgets.explainers.run import explain_stream, predicted_outputs
 from xai_widgets.explanation import Explanation
-from xai_widgets.models.base import PreparedImage
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target, resolve_target
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import facts, notes

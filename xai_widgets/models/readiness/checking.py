@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import ModelError, XaiError
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.formats import FORMATS
 from xai_widgets.models.loading import load
 from xai_widgets.models.preprocessing import preprocessing_text
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.readiness.findings import (
     batch_findings,
     determinism_findings,

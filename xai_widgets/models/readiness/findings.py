@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from xai_widgets.errors import XaiError
-from xai_widgets.models.base import ExplainableModel, PreparedImage
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.formats import only_predicts
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.readiness.causes import CAUSES
 from xai_widgets.models.readiness.report import Finding
 from xai_widgets.models.readiness.trace import (

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xai_widgets.errors import ModelError, XaiError
-from xai_widgets.models.base import sentence
+from xai_widgets.errors import ModelError, XaiError, sentence
 from xai_widgets.models.keras_cotangents import constant_cotangent
 from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
 from xai_widgets.models.keras_graph import KerasGraph
