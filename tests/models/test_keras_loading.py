@@ -317,7 +317,7 @@ def test_every_method_runs_on_every_kind() -> None:
             name = record["method"]
             result = explain(model, picture(), name, **QUICK.get(name, {}))
             assert np.isfinite(result.attribution).all(), (kind, name)
-            assert result.attribution.any() or name == "grad_cam", (kind, name)
+            assert result.attribution.any() or "cam" in name, (kind, name)
             assert set(result.provenance["versions"]) >= {"tensorflow", "keras"}
 
 
