@@ -16,6 +16,8 @@ from safetensors.numpy import load_file
 
 from xai_widgets import demo
 from xai_widgets.demo import networks, train
+from xai_widgets.demo.augmentation import moved
+from xai_widgets.demo.designs import UNetDesign
 
 TINY = train.Recipe("digits", n=200, epochs=8, batch=20, rate=2e-2, mirrors=False, shift_px=1)
 SMALL = networks.Design(n_classes=10, size=32, widths=(8, 12, 16))
@@ -76,6 +78,44 @@ def test_augmentation_keeps_the_scale_and_varies_the_picture() -> None:
     assert a.shape == lesions.shape and a.dtype == torch.float32
     assert a.min() >= 0 and a.max() <= 255
     assert not torch.equal(a, b)
+
+
+def test_masks_ride_along_with_the_pictures() -> None:
+    masks = torch.from_numpy(demo.dataset("lesions", n=6).masks["lesion"]).float()
+    stacked = torch.stack([masks * 255, masks], -1)
+    recipe = train.RECIPES["lesion-area"]
+    a, b = (moved(stacked, recipe, torch.Generator().manual_seed(s)) for s in (0, 1))
+    assert torch.equal(a[..., 0], a[..., 1] * 255)
+    assert set(a[..., 1].unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("design", "recipe"),
+    [
+        (UNetDesign(6, widths=(4, 8, 8, 8)), train.Recipe("scenes", task="segmentation")),
+        (
+            networks.Design(1),
+            train.Recipe("lesions", task="regression", mask="lesion", longest_step=1.0),
+        ),
+    ],
+    ids=["pixels", "numbers"],
+)
+def test_loss_falls_for_pixels_and_numbers(design: object, recipe: train.Recipe) -> None:
+    pictures = demo.dataset(recipe.data, n=8, split="train")
+    recipe = replace(recipe, epochs=10, batch=4, rate=1e-2, shift_px=1)
+    trained = train.fit(pictures, design, recipe)  # type: ignore[arg-type]
+    assert np.mean(trained.losses[-4:]) < 0.8 * np.mean(trained.losses[:4])
+
+
+def test_training_may_start_from_another_network_but_for_its_head() -> None:
+    recipe = replace(train.RECIPES["lesion-area"], epochs=0)
+    trained = train.fit(demo.dataset("lesions", n=1), networks.DESIGNS["lesion-area"], recipe)
+    found, trunk = trained.network.state_dict(), networks.build("lesions").state_dict()
+    for key, value in trunk.items():
+        if not key.startswith("head."):
+            assert torch.equal(found[key], value), key
+    assert found["head.weight"].shape == (1, 64)
 
 
 def test_command_line_writes_weights_to_the_folder_and_says_how_good_they_are(

@@ -315,9 +315,13 @@ def test_every_method_runs_on_every_kind() -> None:
                 continue  # softplus nets without tokens: said in a sentence
             assert record["applicable"], (kind, record)
             name = record["method"]
+            if (kind, name) == ("eager", "deep_shap"):  # there is no graph to change gradients in
+                with pytest.raises(ModelError, match="cannot be traced"):
+                    explain(model, picture(), name)
+                continue
             result = explain(model, picture(), name, **QUICK.get(name, {}))
             assert np.isfinite(result.attribution).all(), (kind, name)
-            assert result.attribution.any() or name == "grad_cam", (kind, name)
+            assert result.attribution.any() or "cam" in name, (kind, name)
             assert set(result.provenance["versions"]) >= {"tensorflow", "keras"}
 
 

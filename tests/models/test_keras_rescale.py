@@ -215,9 +215,11 @@ def test_deep_networks_complete_within_one_per_cent(name: str, options: dict[str
     make = getattr(keras.applications, name)
     shape = (32, 32, 3)
     source = make(input_shape=shape, weights=None, classes=3, classifier_activation=None, **options)
-    model = load(awake(source, 32), preprocessing={"value_range": (0, 255)})
+    model = load(awake(settled(source), 32), preprocessing={"value_range": (0, 255)})
     assert model.incomplete == ()
-    assert gap(model, pairs(1, 32, 255.0)) < 0.01
+    # noise against noise: far from what its BatchNorms saw, an untrained EfficientNet's scores grow
+    # to 1e7, and the sum over pixels loses in float32 what the multipliers keep
+    assert gap(model, 255 * batch(2, 32)) < 0.01
 
 
 def test_a_small_transformer_completes_within_one_per_cent() -> None:

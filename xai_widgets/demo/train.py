@@ -27,7 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .augmentation import augmented, moved, relit
 from .data import CLASS_NAMES, Dataset, dataset
 from .designs import DESIGNS, AnyDesign, weights_path
-from .networks import fresh, normalised
+from .networks import build, fresh, normalised
 from .recipes import RECIPES, Recipe
 from .scores import accuracy, measured, probabilities
 
@@ -44,6 +44,10 @@ __all__ = [
     "save",
     "train",
 ]
+
+
+UNIT = 0.05
+"""Share of a picture that a regression is trained in units of: steps are too large for less."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,7 @@ def _answers(data: Dataset, recipe: Recipe) -> tuple[Tensor, bool]:
 def _loss(out: Tensor, answer: Tensor, recipe: Recipe) -> Tensor:
     """Return the loss of outputs [N, K] or [N, K, H, W] against labels [N] or maps [N, H, W]."""
     if recipe.task == "regression":
-        # In units of a usual error, so that the learning rate means what it does elsewhere.
-        return F.smooth_l1_loss(out[:, 0] / 0.05, answer.float().mean((1, 2)) / 0.05)
+        return F.smooth_l1_loss(out[:, 0], answer.float().mean((1, 2)) / UNIT)
     if recipe.task == "classification":
         return F.cross_entropy(out, answer, label_smoothing=recipe.smoothing)
     # Overlap beside entropy (Milletari et al. 2016), as most pixels are background. Both from one
@@ -117,6 +120,10 @@ def fit(
     """
     started = time.perf_counter()
     network = fresh(design, recipe.seed).train()
+    if recipe.start:
+        trunk = build(recipe.start).state_dict()
+        kept = {key: value for key, value in trunk.items() if not key.startswith("head.")}
+        network.load_state_dict(kept, strict=False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
@@ -162,6 +169,10 @@ def fit(
         if report:
             mean = float(np.mean(losses[-per_epoch:]))
             report(f"epoch {epoch + 1}/{recipe.epochs}: loss {mean:.3f}")
+    if recipe.task == "regression":
+        with torch.no_grad():
+            for parameter in network.get_submodule("head").parameters():
+                parameter.mul_(UNIT)
     seconds = time.perf_counter() - started
     return Trained(network.eval(), losses, seconds, "bfloat16" if bfloat16 else "float32")
 
