@@ -44,6 +44,8 @@ class DeepSHAP(Explainer):
     family: ClassVar[str] = "shap"
     reference: ClassVar[str] = "Lundberg and Lee 2017, arXiv:1705.07874"
 
+    needs: ClassVar[tuple[str, ...]] = ("input_gradients", "rescale")
+
     background: Any = parameter(
         "blur", "The pictures that stand for nothing; maps are averaged.", choices=BACKGROUNDS
     )

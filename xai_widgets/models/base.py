@@ -59,8 +59,9 @@ class ExplainableModel(Answers, ABC):
     capabilities
         What the model lacks for explainers: "input_gradients", "feature_maps" (a layer with
         positions on the picture), "layer_gradients", "relu" (an activation that guided rules apply
-        to), "attention" (over the whole picture), "patches" (a token embedding), "weights" (that
-        can be exchanged for a while).
+        to), "rescale" (activations whose backward pass can be replaced), "attention" (over the
+        whole picture), "patches" (a token embedding), "weights" (that can be exchanged for a
+        while).
     incomplete
         Operations for which the rescale rule has no exact form, by name.
     task

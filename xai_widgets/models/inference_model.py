@@ -19,6 +19,7 @@ NOT_SEEN = (
     "feature_maps",
     "layer_gradients",
     "relu",
+    "rescale",
     "attention",
     "patches",
     "weights",

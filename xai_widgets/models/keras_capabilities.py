@@ -78,9 +78,9 @@ def _attention_lacks(model: ExplainableModel, runner: Runner, probe: Any) -> dic
 
 
 def _rule_lacks(runner: Runner, name: str) -> dict[str, str]:
-    """Return why the guided rules do not apply, where they do not."""
+    """Return why backward rules do not apply, where they do not."""
     if isinstance(runner, KerasEager):
-        return {"relu": NO_EAGER_RULE.format(name=name)}
+        return dict.fromkeys(("relu", "rescale"), NO_EAGER_RULE.format(name=name))
     if hidden_relus(runner.way):
         return {
             "relu": f"{name} calls a tf.function that holds a ReLU, whose backward pass cannot be "

@@ -31,7 +31,15 @@ NO_LAYERS = (
     "A SavedModel is a graph without layers that could be reached: load the original Keras model "
     "(.keras) for methods that need a layer."
 )
-UNSEEN = ("feature_maps", "layer_gradients", "relu", "attention", "patches", "weights")
+UNSEEN = (
+    "feature_maps",
+    "layer_gradients",
+    "relu",
+    "rescale",
+    "attention",
+    "patches",
+    "weights",
+)
 """What explainers may need that lies inside of the graph."""
 INSIDE = (
     "The inside of a SavedModel (activations, attention, weights) cannot be seen or changed: "

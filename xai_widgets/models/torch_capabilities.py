@@ -146,7 +146,7 @@ def survey(
             f"{name} is a TorchScript program, whose operations cannot be seen or replaced: load "
             "the original nn.Module, or its weights with architecture=."
         )
-        return {"relu": hidden, "attention": hidden, "weights": hidden}
+        return dict.fromkeys(("relu", "rescale", "attention", "weights"), hidden)
     with run_in(module) as running, _Survey(running) as seen:
         predict(probe)
     if not seen.n_relus:
