@@ -28,11 +28,10 @@ class Corner(InferenceModel):
     """Scores the red of the upper left corner, in plain NumPy."""
 
     name, framework, format = "Corner", "numpy", "onnx"
-    fingerprint = weight_hash = "corner"
     versions: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self) -> None:
-        super().__init__(self, "Corner has no gradients.", input_size=(16, 16))
+        super().__init__(self, "Corner has no gradients.", digest="corner", input_size=(16, 16))
 
     def infer(self, images: Any) -> Any:
         red = images[:, :8, :8, 0].mean(axis=(1, 2))
