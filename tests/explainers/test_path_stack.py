@@ -18,9 +18,9 @@ from xai_widgets.models.targets import ClassTarget
 Case = tuple[xw.ExplainableModel, Any]
 
 
-@pytest.fixture(scope="module", params=["torch", "keras"])
+@pytest.fixture(scope="module", params=["torch", "tensorflow"])
 def case(request: pytest.FixtureRequest) -> Case:
-    pytest.importorskip("torch" if request.param == "torch" else "tensorflow")
+    pytest.importorskip(request.param)
     model = xw.demo.model("lesions", framework=request.param)
     return model, model.prepare(xw.demo.dataset("lesions", n=2, seed=1).images[0])
 
