@@ -116,7 +116,7 @@ def test_dragging_and_jumping_change_all_three_pictures_without_a_message(
     assert page.comm_messages_during(scrub) == []
     assert len(seen) == 9
     assert page.console_errors == []
-    expect(view.slider).to_have_attribute("aria-valuetext", "step 63 of 64, alpha 0.98, score 1.56")
+    expect(view.slider).to_have_attribute("aria-valuetext", "step 63 of 64, alpha 0.98, score 1.55")
 
 
 def test_playing_runs_to_the_end_without_a_message_and_pauses(
@@ -205,10 +205,10 @@ def test_a_reload_is_filled_from_memory_and_saved_with_a_picture(
     page_folder = lab.server.folder
     view.jump(20)
     before = view.pixels("heat")
+    before_reload = page.value("scrubber._revision")
     page.reload()
-    page.run_all()
     again = ScrubberPage(page)
-    expect(again.root.locator(".xaiw-facts")).to_contain_text("cached")
+    assert page.value("scrubber._revision") == before_reload  # nothing was computed again
     again.jump(20)
     assert np.abs(again.pixels("heat").astype(int) - before).max() <= 8
     page.save()
@@ -269,8 +269,9 @@ def test_two_scrubbers_linked_to_one_target_follow_each_other(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing(opened: tuple[LabPage, ScrubberPage], theme: str) -> None:
-    page, view = opened
+def test_axe_finds_nothing(lab: Lab, theme: str) -> None:
+    page = lab.open([LESION, SHOW], height=1600)  # axe does not see what is out of sight
+    view = ScrubberPage(page)
     page.use_theme(theme)
     view.jump(12)
     assert axe.violations(view.root) == []

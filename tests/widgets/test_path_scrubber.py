@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import traitlets
 from PIL import Image
 
@@ -270,9 +271,11 @@ def test_the_hint_names_the_baseline_that_hides_least(
 def test_a_model_without_gradients_is_told_in_a_sentence(
     pictures: np.ndarray, recorded: Recorded
 ) -> None:
-    model = xw.load(
-        lambda x: np.asarray(x).mean((1, 2)), input_size=(32, 32), labels=["r", "g", "b"]
-    )
+    class Detached(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.detach().mean((2, 3))
+
+    model = xw.load(Detached().eval(), input_size=(32, 32), labels=["r", "g", "b"])
     scrubber = PathScrubber(model, pictures[0])
     with pytest.raises(XaiError, match="no gradients to scrub through"):
         scrubber.explanation

@@ -92,6 +92,7 @@ export class PathStack {
   /** The point that is nearest to a position, among those that are here; -1 without any. */
   nearest(position: number): number {
     const { nodes } = this;
+    if (!nodes.length) return -1;
     let low = 0;
     let high = nodes.length - 1;
     while (low < high) {

@@ -27,7 +27,7 @@ export interface Chart {
 /** Round numbers between two values, two to four of them. */
 export function ticks(low: number, high: number): number[] {
   const span = high - low || 1;
-  const rough = span / 3;
+  const rough = span / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? rough;
   const found: number[] = [];
@@ -38,6 +38,9 @@ export function ticks(low: number, high: number): number[] {
 }
 
 const label = (value: number) => (value < 0 ? "\u2212" : "") + magnitude(Math.abs(value));
+
+/** A tick is a round number: no zeros at its end. */
+const short = (text: string) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 
 export function chart(
   title: string,
@@ -106,7 +109,7 @@ export function chart(
           y2: y(value),
           class: value === 0 ? "is-zero" : null,
         }),
-        svg("text", { x: PAD.left - 6, y: y(value) + 4, "text-anchor": "end" }, unit(value)),
+        svg("text", { x: PAD.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(unit(value))),
       ]),
       ...[0, 0.25, 0.5, 0.75, 1].map((alpha) =>
         svg(

@@ -7,7 +7,8 @@ import { Pane } from "../../components/pane";
 import type { RegionState } from "../../components/region_state";
 import { h, setAttr, uniqueId } from "../../core/dom";
 import { magnitude, signed } from "../../core/format";
-import { clear, drawMap, drawPicture, quantise } from "../../core/renderer";
+import { clear, drawPicture } from "../../core/renderer";
+import { MapPainter, paintBlend } from "./painting";
 import type { ViewState } from "./state";
 import type { ScrubberStore } from "./store";
 
@@ -81,6 +82,8 @@ export function pictures(
     layout();
   }
 
+  const stepPainter = new MapPainter(step);
+  const heatPainter = new MapPainter(heat);
   let placed: unknown = null;
   function place(): void {
     const path = store.stack?.path;
@@ -111,22 +114,22 @@ export function pictures(
     const weight = 1 / (stack.nodes.length - 1 || 1);
     const share = state.threshold(threshold);
     const style = { colours: diverging, sign };
-    const shape = [height, width];
-    const seenNow = stack.picture(k);
-    drawPicture(seen, { dtype: "uint8", shape: [height, width, 3], data: seenNow });
-    const f32 = (data: Float32Array) => ({ dtype: "float32" as const, shape, data });
+    const node = stack.nodes[k];
+    const { ends } = stack.path;
+    if (node.picture) {
+      drawPicture(seen, { dtype: "uint8", shape: [height, width, 3], data: node.picture });
+    } else paintBlend(seen, ends.data, width, height, node.alpha);
     const stepScale = scales.step * weight;
-    drawMap(step, quantise(f32(stack.contribution(k)), stepScale, true), {
+    stepPainter.draw(node.map, stack.weight(k), width, height, stepScale, {
       ...style,
       threshold: share * stepScale,
       opacity: null,
     });
-    drawMap(heat, quantise(f32(stack.accumulated[k]), scales.total, true), {
+    heatPainter.draw(stack.accumulated[k], 1, width, height, scales.total, {
       ...style,
       threshold: share * scales.total,
       opacity: opacity < 1 ? opacity : null,
     });
-    const node = stack.nodes[k];
     for (const target of [seen, step, heat]) setAttr(target, "data-position", node.position);
     setAttr(heat, "data-scale", scales.total);
     setAttr(step, "data-scale", stepScale);

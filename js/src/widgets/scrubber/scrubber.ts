@@ -43,10 +43,7 @@ export class PathScrubber {
   #forget: (() => void)[];
   #line: ReturnType<typeof timeline>;
 
-  constructor(
-    store: ScrubberStore,
-    signal?: AbortSignal,
-  ) {
+  constructor(store: ScrubberStore, signal?: AbortSignal) {
     const aborted = this.#controller.signal;
     const display = new Display();
     display.state = { ...display.state, opacity: 1 };

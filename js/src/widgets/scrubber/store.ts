@@ -1,6 +1,13 @@
 // What all views of one path scrubber share: the traits, the picture, the prediction, the steps of the path.
 import { PathStack } from "../../core/path_stack";
-import type { BaselineHint, PathMessage, Payloads, StackMessage, ToBrowser } from "../../core/protocol";
+import type {
+  Asked as AskedOfAll,
+  BaselineHint,
+  PathMessage,
+  Payloads,
+  StackMessage,
+  ToBrowser,
+} from "../../core/protocol";
 import { Store } from "../../core/store";
 
 /** The synced traits; each is documented in xai_widgets/widgets/path_scrubber.py. */
@@ -21,6 +28,11 @@ export class ScrubberStore extends Store {
 
   protected override get traits(): readonly string[] {
     return TRAITS;
+  }
+
+  /** There is one picture. */
+  override get<K extends keyof AskedOfAll>(trait: K): AskedOfAll[K] {
+    return trait === "image_index" ? (0 as AskedOfAll[K]) : super.get(trait);
   }
 
   asked<K extends keyof Asked>(trait: K): Asked[K] {

@@ -11,7 +11,13 @@ export interface Strip {
 export function strip(): Strip {
   const list = h("ol", { class: "xaiw-levels", "aria-label": "Gap by number of evaluations" });
   const words = h("p", { class: "xaiw-strip-words" });
-  const root = h("section", { class: "xaiw-strip" }, h("b", {}, "Convergence"), list, words);
+  const root = h(
+    "section",
+    { class: "xaiw-strip" },
+    h("span", { class: "xaiw-strip-title" }, h("b", {}, "Convergence"), h("small", {}, "gap by evaluations")),
+    list,
+    words,
+  );
   return {
     root,
     set(stack) {

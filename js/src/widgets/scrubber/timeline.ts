@@ -68,6 +68,30 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
     if (playing()) stop();
     go(input.valueAsNumber);
   });
+  // By hand: hosts take arrow keys away, and a page is an eighth of the path.
+  input.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || input.disabled) return;
+    const last = Number(input.max);
+    const page = Math.max(1, Math.round(last / 8));
+    const at = state.at;
+    const next: Record<string, number> = {
+      ArrowRight: at + 1,
+      ArrowUp: at + 1,
+      ArrowLeft: at - 1,
+      ArrowDown: at - 1,
+      PageUp: at + page,
+      PageDown: at - page,
+      Home: 0,
+      End: last,
+    };
+    if (event.key === " ") play.click();
+    else if (event.key in next) {
+      if (playing()) stop();
+      go(Math.max(0, Math.min(last, next[event.key])));
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
   show();
 
   return {
