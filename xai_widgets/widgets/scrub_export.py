@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -244,7 +245,7 @@ def to_mp4(film: Film) -> bytes:
         If the encoder is not installed.
     """
     try:
-        import av
+        av: Any = import_module("av")
     except ImportError:
         raise XaiError(
             "A film needs the video encoder: install it with pip install 'xai-widgets[video]', "
