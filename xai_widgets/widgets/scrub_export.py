@@ -255,9 +255,9 @@ def to_mp4(film: Film) -> bytes:
     with av.open(buffer, "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=round(1000 / FRAME_MS))
         stream.pix_fmt = "yuv420p"
+        stream.width, stream.height = film.frame(0).size
         for index in [*[0] * 8, *range(len(film)), *[len(film) - 1] * 20]:
             picture = av.VideoFrame.from_image(film.frame(index))
-            stream.width, stream.height = picture.width, picture.height
             for packet in stream.encode(picture):
                 container.mux(packet)
         for packet in stream.encode():
