@@ -158,6 +158,21 @@ test("it plays to the end and pauses", async () => {
   expect(button(root, "Play")).toBeTruthy();
 });
 
+test("linked scrubbers of a page move together by alpha, without a message", async () => {
+  const other = mountScrubber({ steps: 64 });
+  await frames();
+  for (const each of [view, other]) button(each.root, "Link").click();
+  const sent = [view.model.sent.length, other.model.sent.length];
+  jump(view.root, 4);
+  expect(slider(other.root).value).toBe("16");
+  press(slider(other.root), "Home");
+  expect(slider(view.root).value).toBe("0");
+  button(view.root, "Link").click();
+  jump(other.root, 32);
+  expect(slider(view.root).value).toBe("0");
+  expect([view.model.sent.length, other.model.sent.length]).toEqual(sent);
+});
+
 test("a click in a chart jumps there", () => {
   const { root } = view;
   const drawn = find<SVGSVGElement>(root, ".xaiw-chart");

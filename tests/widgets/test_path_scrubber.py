@@ -342,3 +342,25 @@ def test_it_shows_itself_as_a_picture(make: Make) -> None:
     data, _ = make(n_steps=8)._repr_mimebundle_()
     assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width > 800
     assert isinstance(make(n_steps=8).stack, PathStack)
+
+
+def test_opened_from_an_explorer_it_shares_target_and_image_until_it_is_closed(
+    model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
+) -> None:
+    asked = {"integrated_gradients": {"baseline": "white", "n_steps": 16}}
+    explorer = xw.Explorer(model, pictures, image_index=2, target="cow", parameters=asked)
+    scrubber = PathScrubber.of(explorer)
+    assert (scrubber.baseline, scrubber.n_steps) == ("white", 16)
+    assert scrubber.image.key == model.prepare(pictures[2]).key
+    explorer.target = "zebra"
+    assert scrubber.explanation.target_text == "zebra"
+    scrubber.target = 3
+    assert explorer.target["index"] == 3
+    explorer.image_index = 4
+    assert scrubber.image.key == model.prepare(pictures[4]).key
+    scrubber.close()
+    explorer.image_index = 0
+    explorer.target = 1
+    assert scrubber.image.key == model.prepare(pictures[4]).key
+    assert scrubber.target["index"] == 3
+    explorer.close()

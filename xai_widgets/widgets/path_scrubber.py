@@ -1,7 +1,7 @@
 """The path scrubber: integrated gradients, followed by hand from the baseline to the picture."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.describe import setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
-from xai_widgets.widgets.explorer import _as_state_error
+from xai_widgets.widgets.explorer import Explorer, _as_state_error
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import check_region
@@ -31,6 +31,10 @@ PRECISIONS = ("float16", "float32")
 MIN_STEPS, MAX_STEPS = 8, 512
 ASKED = ("target", "baseline", "n_steps", "path", "precision")
 ORDER = ("picture", "prediction", "path")
+
+
+def _nothing() -> None:
+    """Stand in where there is no Explorer to leave."""
 
 
 class PathScrubber(PicturedWidget):
@@ -87,6 +91,7 @@ class PathScrubber(PicturedWidget):
     """
 
     bundle_name = "scrubber"
+    _part: Callable[[], None] = staticmethod(_nothing)
 
     image = traitlets.Any()
     target = traitlets.Any(None, allow_none=True).tag(sync=True)
@@ -119,6 +124,46 @@ class PathScrubber(PicturedWidget):
         asked = {"target": target, "baseline": baseline, "n_steps": n_steps}
         super().__init__(loaded, image=loaded.prepare(image), **asked, **traits)
         self._start()
+
+    @classmethod
+    def of(cls, explorer: Explorer, **traits: Any) -> "PathScrubber":
+        """Return a scrubber of what an Explorer shows, and keep the two together.
+
+        They share the target, whichever changes it, and the scrubber follows the image. The
+        baseline and the steps are those of the Explorer's integrated gradients, unless given.
+
+        Parameters
+        ----------
+        explorer
+            An open Explorer.
+        traits
+            Initial values of the scrubber's traits.
+        """
+        chosen = explorer.parameters.get("integrated_gradients", {})
+        for name in ("baseline", "n_steps"):
+            if name in chosen:
+                traits.setdefault(name, chosen[name])
+        image = explorer.images[explorer.image_index]
+        scrubber = cls(explorer.model, image, target=explorer.target, **traits)
+        link = traitlets.link((explorer, "target"), (scrubber, "target"))
+
+        def follow(change: Any) -> None:
+            scrubber.image = explorer.images[change["new"]]
+
+        explorer.observe(follow, "image_index")
+
+        def part() -> None:
+            link.unlink()
+            explorer.unobserve(follow, "image_index")
+
+        scrubber._part = part
+        return scrubber
+
+    def close(self) -> None:
+        """Stop what is running, leave the Explorer, and remove the widget from all views."""
+        self._part()
+        self._part = _nothing
+        super().close()
 
     # State --------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ import { strip } from "./strip";
 import { timeline } from "./timeline";
 
 const HOVER = "Point at a pixel, or mark a region: its own curve along the path appears here.";
+/** Linked scrubbers of a page tell each other where they are; the kernel is not asked. */
+const ALPHA = "xaiw-path-alpha";
 const WORDS: Record<string, string> = {
   grey: "grey",
   mean: "the mean colour",
@@ -85,7 +87,36 @@ export class PathScrubber {
     const go = (position: number) => {
       state.position = position;
       step();
+      const last = state.stack?.path.n_steps;
+      if (linked && last)
+        document.dispatchEvent(new CustomEvent(ALPHA, { detail: { alpha: position / last, from: this } }));
     };
+    let linked = false;
+    const link = h(
+      "button",
+      {
+        type: "button",
+        class: "xaiw-link",
+        "aria-pressed": "false",
+        title: "Moves together with the other linked scrubbers of this page: two baselines side by side",
+      },
+      "Link",
+    );
+    link.addEventListener("click", () => {
+      linked = !linked;
+      setAttr(link, "aria-pressed", linked);
+    });
+    document.addEventListener(
+      ALPHA,
+      (event) => {
+        const { alpha, from } = (event as CustomEvent<{ alpha: number; from: unknown }>).detail;
+        if (!linked || from === this || !state.stack) return;
+        this.#line.stop();
+        state.position = Math.round(alpha * state.stack.path.n_steps);
+        step();
+      },
+      { signal: aborted },
+    );
     const pick = (alpha: number) => {
       this.#line.stop();
       go(Math.round(alpha * (state.stack?.path.n_steps ?? 0)));
@@ -102,7 +133,7 @@ export class PathScrubber {
       { type: "button", class: "xaiw-link", title: "Download this frame as a PNG" },
       "Save frame",
     );
-    this.#line = timeline(state, go, save);
+    this.#line = timeline(state, go, h("span", { class: "xaiw-actions" }, link, save));
     const scale = legend(shown);
     const sign = signControl(context);
     const tools = regionTools(context, drawing);
