@@ -17,6 +17,7 @@ NAMES = (
     "keras",
     "memory",
     "opacity",
+    "scrubbing",
     "readiness",
     "quadrature",
     "perturbation",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from xai_widgets.widgets.attention_view import AttentionView
     from xai_widgets.widgets.explorer import Explorer, explore
+    from xai_widgets.widgets.path_scrubber import PathScrubber
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Explanation": "xai_widgets.explanation",
     "Explorer": "xai_widgets.widgets.explorer",
     "ImageSet": "xai_widgets.models.images",
+    "PathScrubber": "xai_widgets.widgets.path_scrubber",
     "Preprocessing": "xai_widgets.models.preprocessing",
     "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
     "Report": "xai_widgets.models.readiness.report",
@@ -59,6 +61,7 @@ __all__ = [
     "FunctionTarget",
     "ImageSet",
     "LayerTarget",
+    "PathScrubber",
     "Preprocessing",
     "ReadinessPanel",
     "RegionTarget",

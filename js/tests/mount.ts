@@ -8,10 +8,13 @@ import "../src/widgets/report/report.css";
 import createReadiness from "../src/widgets/readiness/index";
 import "../src/widgets/attention/attention.css";
 import createAttention from "../src/widgets/attention/index";
+import "../src/widgets/scrubber/scrubber.css";
+import createScrubber from "../src/widgets/scrubber/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
+import { MockScrubber, type ScrubberOptions } from "./mock_scrubber";
 
 export interface Mounted extends View {
   model: MockModel;
@@ -63,6 +66,24 @@ export function mountAttention(
   const kernel = new MockAttention(model, options);
   if (options.silent) model.onSend = () => {};
   return { model, kernel, ...show(createAttention(), model, options.width) };
+}
+
+/** The path scrubber over a made-up path. */
+export function mountScrubber(
+  options: ScrubberOptions & { traits?: Record<string, unknown>; width?: number } = {},
+): View & { model: MockModel; kernel: MockScrubber } {
+  const model = new MockModel();
+  model.state = {
+    target: null,
+    baseline: "black",
+    n_steps: options.steps ?? 16,
+    path: "straight",
+    precision: "float16",
+    region: null,
+    ...options.traits,
+  };
+  const kernel = new MockScrubber(model, options);
+  return { model, kernel, ...show(createScrubber(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120): View {

@@ -24,6 +24,7 @@ MAX_BACKGROUND = 64
 
 Values = npt.NDArray[np.float32]
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SIGMA = re.compile(r"(blur|noise) (\d*\.?\d+)")
 
 
 def baseline_values(
@@ -36,10 +37,12 @@ def baseline_values(
     baseline
         "black", "white", "grey" and "#rrggbb" (display colours taken through the preprocessing),
         "mean" (the picture's own mean colour), "blur" (the picture blurred with a standard
-        deviation of 12 % of its shorter side), "noise" (every value uniform between black and
-        white), "zeros" (the zero tensor: after normalisation not black); an array of the input's
-        shape in the model's value range; a picture (a path, a PIL image, uint8 pixels); or a data
-        set (a folder, a sequence of pictures, uint8 [N, H, W, 3]), whose mean is taken.
+        deviation of 12 % of its shorter side; "blur 0.05" with one of 5 %), "noise" (every value
+        uniform between black and white; "noise 0.2" is the picture with normal noise of 20 % of
+        that range, cut off at its ends), "zeros" (the zero tensor: after normalisation not black);
+        an array of the input's shape in the model's value range; a picture (a path, a PIL image,
+        uint8 pixels); or a data set (a folder, a sequence of pictures, uint8 [N, H, W, 3]), whose
+        mean is taken.
     seed
         Of "noise".
 
@@ -109,6 +112,12 @@ def colour_values(model: ExplainableModel, image: PreparedImage, level: Any) -> 
     return model.preprocess(DisplayImage(flat, "baseline"))[0]
 
 
+def split_sigma(name: str) -> tuple[str, float | None]:
+    """Return the name of a baseline without its sigma, and the sigma: "blur 0.05" has one."""
+    found = _SIGMA.fullmatch(name)
+    return (found[1], float(found[2])) if found else (name, None)
+
+
 def share_equal(model: ExplainableModel, image: PreparedImage, baseline: Values) -> float:
     """Return the share of pixels within one display level of the baseline, 0..1.
 
@@ -127,14 +136,19 @@ def _named(
         return np.zeros_like(values)
     if name == "mean":
         return np.broadcast_to(values.mean(axis=(0, 1)), values.shape).astype(np.float32)
-    if name == "blur":
+    kind, sigma = split_sigma(name)
+    if kind == "blur":
         from scipy.ndimage import gaussian_filter
 
-        sigma = BLUR_FRACTION * min(values.shape[:2])
+        sigma = (BLUR_FRACTION if sigma is None else sigma) * min(values.shape[:2])
         blurred = gaussian_filter(values, (sigma, sigma, 0), mode="nearest")
         return np.asarray(blurred, dtype=np.float32)
-    if name == "noise":
+    if kind == "noise":
         black, white = colour_values(model, image, 0), colour_values(model, image, 255)
+        if sigma is not None:
+            drawn = generator.standard_normal(values.shape, dtype=np.float32)
+            low, high = np.minimum(black, white), np.maximum(black, white)
+            return np.clip(values + np.float32(sigma) * (white - black) * drawn, low, high)
         return black + (white - black) * generator.random(values.shape, dtype=np.float32)
     if _COLOUR.fullmatch(name):
         return colour_values(model, image, [int(name[i : i + 2], 16) for i in (1, 3, 5)])

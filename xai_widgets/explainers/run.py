@@ -101,21 +101,8 @@ def explain_stream(
     resolved = model.resolve_target(target, outputs, image)
 
     def finished(attribution: Attribution) -> Explanation:
-        return Explanation(
-            attribution=attribution.values,
-            target=resolved,
-            target_text=resolved.text(model.labels),
-            score=attribution.score,
-            image=image,
-            method=explainer.name,
-            title=explainer.title,
-            layer=chosen,
-            signed=explainer.signed,
-            diagnostics=dict(attribution.diagnostics),
-            provenance=_provenance(
-                model, image, explainer, resolved, chosen, time.perf_counter() - started
-            ),
-        )
+        seconds = time.perf_counter() - started
+        return explanation_of(attribution, explainer, model, image, resolved, chosen, seconds)
 
     if isinstance(chosen, tuple):
         stream = fused_stream(explainer, model, image, resolved, chosen)
@@ -136,6 +123,39 @@ def explain_stream(
         return finished(stop.value)
     finally:
         stream.close()
+
+
+def explanation_of(
+    attribution: Attribution,
+    explainer: Explainer,
+    model: ExplainableModel,
+    image: PreparedImage,
+    target: Target,
+    layer: str | tuple[str, ...] | None,
+    seconds: float,
+) -> Explanation:
+    """Put an attribution together with what it is an attribution of.
+
+    Parameters
+    ----------
+    target
+        Resolved.
+    seconds
+        How long it took.
+    """
+    return Explanation(
+        attribution=attribution.values,
+        target=target,
+        target_text=target.text(model.labels),
+        score=attribution.score,
+        image=image,
+        method=explainer.name,
+        title=explainer.title,
+        layer=layer,
+        signed=explainer.signed,
+        diagnostics=dict(attribution.diagnostics),
+        provenance=_provenance(model, image, explainer, target, layer, seconds),
+    )
 
 
 def _layers(model: ExplainableModel, layer: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -287,7 +287,8 @@ class KerasModel(ExplainableModel):
             runner = self._runner(shape, rule)
             with self._complaint(shape):
                 values, origin = runner.gradients(batch, target, weights, layer)
-        return Gradients(values, target(origin, self.backend))
+        outputs = origin if target.layer is None else None
+        return Gradients(values, target(origin, self.backend), outputs)
 
     def forward_pass(self, image: PreparedImage) -> ForwardPass:
         """Return the retained forward pass of an image; see the contract."""

@@ -62,10 +62,14 @@ class Gradients:
         [N, H, W, C] (or what the layer returns), without N where per-sample weights reduced them.
     scores
         The target's score per sample, [N].
+    outputs
+        What the target was made from: the model's output, so that other scores cost no pass of
+        their own. None where it is not at hand.
     """
 
     values: Array
     scores: Array
+    outputs: Array | None = None
 
 
 class ForwardPass(ABC):

@@ -65,7 +65,8 @@ def batch_gradients(
     values = values.float() if layer is None else recorder.arranged(layer, values)[: len(images)]
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)
-    return Gradients(values, scores.detach())
+    outputs = graph.reduced.detach() if target.layer is None else None
+    return Gradients(values, scores.detach(), outputs)
 
 
 def one_by_one(

@@ -36,6 +36,8 @@ KERNEL_KINDS = (
     "ablation",
     "attention",
     "rows",
+    "path",
+    "stack",
     "result",
     "error",
     "cancelled",

@@ -27,6 +27,8 @@ export const TO_BROWSER = [
   "ablation",
   "attention",
   "rows",
+  "path",
+  "stack",
   "result",
   "error",
   "cancelled",
@@ -52,6 +54,8 @@ export const OF_A_JOB = [
   "ablation",
   "attention",
   "rows",
+  "path",
+  "stack",
   ...FINAL,
 ] as const;
 
@@ -228,6 +232,15 @@ export interface Result {
   layer: string | null;
   facts: { text: string; title: string }[];
   notes: Finding[];
+  /** Of the path scrubber: which baseline hides least where the present one hides much. */
+  hint?: BaselineHint | null;
+}
+
+/** Shares of the picture that equal the baseline, 0..1. */
+export interface BaselineHint {
+  share: number;
+  best: string;
+  best_share: number;
 }
 
 export interface Failure {
@@ -268,6 +281,34 @@ export interface AttentionMessage {
   hidden: number;
 }
 
+/** A path whose points follow in `stack` messages. */
+export interface PathMessage {
+  key: string;
+  n_steps: number;
+  placement: Rectangle;
+  /** Height and width of the maps. */
+  shape: number[];
+  /** What the model sees at both ends of the path, [2, H, W, 3]. */
+  ends: NDArray<Uint8Array>;
+  /** Whose scores come with the points, the target's first. */
+  series: { role: "target" | "class" | "contrast" | "runner-up"; text: string }[];
+  target: Target;
+  target_text: string;
+  path: "straight" | "blur";
+  baseline: string;
+  share_equal: number | null;
+}
+
+/** Some points of the path, in no order: maps [k, H, W] times their scales, scores [k, S]. */
+export interface StackMessage {
+  positions: NDArray<Uint16Array>;
+  array: NDArray<Float32Array>;
+  scales: NDArray<Float32Array>;
+  scores: NDArray<Float32Array>;
+  /** What the model saw, [k, H, W, 3], where it is not on the line between the ends. */
+  pictures: NDArray<Uint8Array> | null;
+}
+
 /** The readiness check's answer: a report, or why there is none. */
 export interface ReportMessage {
   report: Report | null;
@@ -291,6 +332,8 @@ export interface Payloads {
   ablation: Ablation | Record<string, never>;
   attention: AttentionMessage;
   rows: { layer: number; start: number; array: NDArray };
+  path: PathMessage;
+  stack: StackMessage;
   result: Result;
   error: Failure;
   cancelled: { message: string };

@@ -111,7 +111,14 @@ export class Store extends JobStore<Topic, Setup> {
   constructor(model: AnyModel, signal?: AbortSignal) {
     super(model, signal);
     this.history = new History(this.get("region"));
-    for (const trait of TRAITS) model.on(`change:${trait}`, () => this.#traitChanged(trait));
+    for (const trait of this.traits) {
+      model.on(`change:${trait}`, () => this.#traitChanged(trait as keyof Asked));
+    }
+  }
+
+  /** The synced traits of this tool. */
+  protected get traits(): readonly string[] {
+    return TRAITS;
   }
 
   get<K extends keyof Asked>(trait: K): Asked[K] {
@@ -348,7 +355,8 @@ export class Store extends JobStore<Topic, Setup> {
     super.takenUp(revision);
     if (this.pendingSince !== null && this.channel.probed && this.#asked) {
       this.pendingSince = null;
-      for (const trait of TRAITS) this.model.set(trait, this.#asked[trait]);
+      const asked = this.#asked as unknown as Record<string, unknown>;
+      for (const trait of this.traits) if (trait in asked) this.model.set(trait, asked[trait]);
     }
   }
 

@@ -1,0 +1,77 @@
+// What all views of one path scrubber share: the traits, the picture, the prediction, the steps of the path.
+import { PathStack } from "../../core/path_stack";
+import type {
+  Asked as AskedOfAll,
+  BaselineHint,
+  PathMessage,
+  Payloads,
+  StackMessage,
+  ToBrowser,
+} from "../../core/protocol";
+import { Store } from "../../core/store";
+
+/** The synced traits; each is documented in xai_widgets/widgets/path_scrubber.py. */
+export const TRAITS = ["target", "baseline", "n_steps", "path", "precision", "region"] as const;
+
+export interface Asked {
+  baseline: string | { kind: "own"; name: string };
+  n_steps: number;
+  path: "straight" | "blur";
+}
+
+/** The Explorer's store without its maps: the path's topic is "map". */
+export class ScrubberStore extends Store {
+  stack: PathStack | null = null;
+  hint: BaselineHint | null = null;
+  /** A path that was announced; it takes over with its first points, so that nothing goes blank. */
+  #next: PathStack | null = null;
+
+  protected override get traits(): readonly string[] {
+    return TRAITS;
+  }
+
+  /** There is one picture. */
+  override get<K extends keyof AskedOfAll>(trait: K): AskedOfAll[K] {
+    return trait === "image_index" ? (0 as AskedOfAll[K]) : super.get(trait);
+  }
+
+  asked<K extends keyof Asked>(trait: K): Asked[K] {
+    return this.model.get(trait) as Asked[K];
+  }
+
+  ask(changes: Partial<Asked>): void {
+    this.set(changes as never);
+  }
+
+  /** In a file of its own there is no kernel to ask. */
+  get offline(): boolean {
+    return Boolean(this.model.get("offline"));
+  }
+
+  /** The steps on screen answer an older question than the one asked now. */
+  override get stale(): boolean {
+    return this.busy && (this.pendingSince !== null || this.#next !== null || !this.#answered);
+  }
+  #answered = false;
+
+  protected override take(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
+    if (kind === "accepted") {
+      this.#answered = false;
+      this.hint = null;
+    } else if (kind === "path") this.#next = new PathStack(payload as PathMessage);
+    else if (kind === "stack") {
+      if (this.#next) this.stack = this.#next;
+      this.#next = null;
+      this.#answered = true;
+      this.stack?.add(payload as StackMessage);
+      this.emit("map");
+    } else if (kind === "result") {
+      this.hint = (payload as Payloads["result"]).hint ?? null;
+      this.emit("map");
+    } else if (kind === "error") {
+      this.stack = this.#next = null;
+      this.emit("map");
+    }
+    if (kind !== "result") super.take(kind, payload, revision);
+  }
+}
