@@ -2,10 +2,12 @@
 import createAttention from "../src/widgets/attention/index";
 import create from "../src/widgets/explorer/index";
 import createReadiness from "../src/widgets/readiness/index";
+import createScrubber from "../src/widgets/scrubber/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
 import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
+import { MockScrubber, type ScrubberOptions } from "../tests/mock_scrubber";
 
 /** What shows a report, put in by screenshots.mjs. */
 declare const REPORT: { script: string; style: string };
@@ -51,15 +53,30 @@ const ATTENTION: Record<string, AttentionOptions> = {
   "attention-busy": { manual: true },
 };
 if (attention) model.state = { layer: attention === "attention" ? 3 : null, head: "mean", query: [5, 6] };
-const kernel = scene === "connecting" || checked || attention ? null : new MockKernel(model, options[scene]);
+const scrubber = scene.startsWith("scrubber") ? scene : null;
+const SCRUBBER: Record<string, ScrubberOptions> = {
+  scrubber: { steps: 64, side: 128, hint: true },
+  "scrubber-busy": { steps: 64, side: 128, manual: true },
+  "scrubber-none": { error: "The path has no gradients to scrub through." },
+};
+if (scrubber) model.state = { target: null, baseline: "black", n_steps: 64, path: "straight", region: null };
+const kernel =
+  scene === "connecting" || checked || attention || scrubber ? null : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
 host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = `out/${checked ? "readiness" : attention ? "attention" : "explorer"}.css`;
+styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : "explorer"}.css`;
 document.head.append(styles);
-const widget = checked ? createReadiness() : attention ? createAttention() : create();
+const widget = checked
+  ? createReadiness()
+  : attention
+    ? createAttention()
+    : scrubber
+      ? createScrubber()
+      : create();
+if (scrubber) new MockScrubber(model, SCRUBBER[scrubber]);
 if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;

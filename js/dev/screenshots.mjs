@@ -23,6 +23,7 @@ await esbuild.build({
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
     { in: resolve(dev, "../src/widgets/readiness/readiness.css"), out: "readiness" },
     { in: resolve(dev, "../src/widgets/attention/attention.css"), out: "attention" },
+    { in: resolve(dev, "../src/widgets/scrubber/scrubber.css"), out: "scrubber" },
   ],
   outdir: out,
   bundle: true,
@@ -42,6 +43,8 @@ if (!shots.length) {
     shots.push([`check-${scene}`, "light", 1120]);
   for (const width of [480, 800, 1120, 1400]) shots.push(["attention", "light", width]);
   shots.push(["attention-large", "dark", 1120], ["attention-none", "light", 1120]);
+  for (const width of [480, 800, 1120, 1400]) shots.push(["scrubber", "light", width]);
+  shots.push(["scrubber", "dark", 1120], ["scrubber-busy", "light", 1120], ["scrubber-none", "light", 1120]);
   shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }
 const browser = await chromium.launch({

@@ -136,6 +136,20 @@ def test_a_message_is_at_most_four_mebibytes_and_64_steps_of_224_at_most_seven()
         assert part["array"].nbytes + part["pictures"].nbytes <= CHUNK_BYTES
 
 
+def test_at_224_pixels_the_wire_carries_7_megabytes_and_the_page_less_than_10(
+    net: SmallNet, recorded: Recorded, tmp_path: Path
+) -> None:
+    model = xw.load(net, labels=["zebra", "leopard", "cow", "horse"], input_size=(224, 224))
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    scrubber = PathScrubber(model, noise)
+    assert scrubber.save(tmp_path / "path.html").stat().st_size < 10e6
+    parts = [message["payload"] for message in recorded.of("stack")]
+    assert sum(part["array"].nbytes + part["scores"].nbytes for part in parts) <= 7e6
+    scrubber.n_steps = 512
+    assert scrubber.stack.nbytes < 60e6
+    scrubber.close()
+
+
 def test_the_first_message_is_a_coarse_path_with_both_ends(make: Make, recorded: Recorded) -> None:
     make(n_steps=512).explanation
     first = recorded.of("stack")[0]["payload"]["positions"]

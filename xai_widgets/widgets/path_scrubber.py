@@ -10,7 +10,7 @@ import traitlets
 from traitlets import Dict, Int, Unicode, observe, validate
 
 from xai_widgets.errors import XaiError
-from xai_widgets.explainers.baselines import baseline_values
+from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.path_stack import PathStack
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.loading import load
@@ -208,7 +208,7 @@ class PathScrubber(PicturedWidget):
         with _as_state_error():
             if isinstance(image, PreparedImage):  # else it is checked by the job
                 baseline_values(self.model, image, value)
-        if isinstance(value, str) and not Path(value).exists():
+        if isinstance(value, str) and (value in BASELINES or not Path(value).exists()):
             return value
         name = f"own {len(self._baselines) + 1}"
         self._baselines[name] = value

@@ -330,6 +330,7 @@ export class PathScrubber {
       views.root.classList.toggle("is-waiting", !store.picture && ["empty", "busy"].includes(store.state));
       views.root.classList.toggle("is-stale", store.stale);
       body.classList.toggle("is-without", !store.stack);
+      body.classList.toggle("is-failed", failed !== "" && !store.stack);
       clear.hidden = !store.get("region");
       setAttr(views.root, "aria-busy", store.busy);
       this.root.classList.toggle("has-setup", store.setup !== null);
