@@ -65,7 +65,8 @@ class TestProvenance:
         assert len(told["model"]["weight_hash"]) == 64
         assert told["model"]["preprocessing"]["std"] == [0.2, 0.25, 0.3]
         assert told["method"] == "smoothgrad"
-        assert told["parameters"] == {"n_samples": 5, "noise_level": 0.15, "seed": 7}
+        asked = {"n_samples": 5, "noise_level": 0.15, "seed": 7, "space": "pixels"}
+        assert told["parameters"] == asked
         assert told["seed"] == 7
         assert told["target"] == {"kind": "class", "index": 1, "versus": None}
         assert told["image"]["size"] == [40, 60]
