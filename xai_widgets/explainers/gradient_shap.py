@@ -16,6 +16,7 @@ from xai_widgets.explainers.base import (
 )
 from xai_widgets.explainers.baselines import BACKGROUNDS, background_values
 from xai_widgets.explainers.masking import chunks, whole_score
+from xai_widgets.explainers.smoothing import noise_level
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
@@ -53,14 +54,7 @@ class GradientSHAP(Explainer):
     n_samples: int = parameter(
         50, "How many draws are averaged.", minimum=1, maximum=2000, label="Samples"
     )
-    noise_level: float = parameter(
-        0.1,
-        "Standard deviation of the noise, as a share of the range of the input's values.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
-        label="Noise",
-    )
+    noise_level: float = noise_level(0.1)
     seed: int = parameter(0, "Seed of all draws.", minimum=0, maximum=2**31 - 1)
 
     @property

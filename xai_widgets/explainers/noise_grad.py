@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.explainers.base import Attribution, Cost, Explainer, Progress, Stream, parameter
-from xai_widgets.explainers.smoothing import noisy_copies, score_of
+from xai_widgets.explainers.smoothing import noise_level, noisy_copies, score_of
 from xai_widgets.models.backend import Array
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
@@ -113,14 +113,7 @@ class FusionGrad(Explainer):
         label="Samples",
     )
     weight_noise: float = weight_noise()
-    noise_level: float = parameter(
-        0.15,
-        "Standard deviation of the noise, as a share of the range of the input's values.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
-        label="Noise",
-    )
+    noise_level: float = noise_level()
     seed: int = parameter(0, "Seed of the noise.", minimum=0, maximum=2**31 - 1)
 
     @property

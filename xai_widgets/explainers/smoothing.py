@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,18 @@ from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
 
 
+def noise_level(default: float = 0.15) -> Any:
+    """Return the field that asks how much noise is laid on the image."""
+    return parameter(
+        default,
+        "Standard deviation of the noise, as a share of the range of the input's values.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Noise",
+    )
+
+
 @dataclass(frozen=True)
 class _Noisy(Explainer):
     """What the methods over noisy copies have in common."""
@@ -23,14 +35,7 @@ class _Noisy(Explainer):
     n_samples: int = parameter(
         25, "How many noisy copies are averaged.", minimum=1, maximum=500, label="Samples"
     )
-    noise_level: float = parameter(
-        0.15,
-        "Standard deviation of the noise, as a share of the range of the input's values.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
-        label="Noise",
-    )
+    noise_level: float = noise_level()
     seed: int = parameter(0, "Seed of the noise.", minimum=0, maximum=2**31 - 1)
 
     @property
