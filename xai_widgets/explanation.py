@@ -133,7 +133,7 @@ class Explanation:
             )
         if not path.parent.is_dir():
             raise XaiError(f"The folder {str(path.parent)!r} does not exist: create it first.")
-        _write_whole(path, writers[path.suffix.lower()]())
+        write_whole(path, writers[path.suffix.lower()]())
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Explanation:
         return self.to_png()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, so that a full disk does not cost the one of before."""
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -43,7 +43,7 @@ def draw_overlay(explanation: "Explanation", ax: "Axes | None", opacity: float) 
         vmax=high,
         alpha=fade(explanation.heatmap, high, opacity),
     )
-    _caption(ax, f"{explanation.title}: {explanation.target_text}")
+    caption(ax, f"{explanation.title}: {explanation.target_text}")
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.85)
     if bar.solids is not None:
         bar.solids.set_alpha(1.0)
@@ -60,15 +60,16 @@ def draw_figure(explanation: "Explanation") -> "Figure":
     axes = figure.subplots(1, 3)
     colours, low, high = colour_scale(explanation)
     axes[0].imshow(explanation.image.display.pixels)
-    _caption(axes[0], explanation.image.display.name)
+    caption(axes[0], explanation.image.display.name)
     axes[1].imshow(explanation.heatmap, cmap=colours, vmin=low, vmax=high)
-    _caption(axes[1], explanation.title)
+    caption(axes[1], explanation.title)
     draw_overlay(explanation, axes[2], opacity=0.75)
-    _caption(axes[2], f"for {explanation.target_text}, score {explanation.score:.3g}")
+    caption(axes[2], f"for {explanation.target_text}, score {explanation.score:.3g}")
     return figure
 
 
-def _caption(ax: "Axes", text: str) -> None:
+def caption(ax: "Axes", text: str) -> None:
+    """Title axes with plain text, dollar signs included, and hide their ticks."""
     ax.set_title(text.replace("$", r"\$"), fontsize=10)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -74,7 +74,7 @@ class BlurIG(Explainer):
         widest = self.max_sigma * min(image.values.shape[:2])
         sigmas = widest * np.arange(n, -1, -1) / n
         total, ends = 0.0, [0.0, 0.0]
-        around = _Neighbours(image.values, sigmas)
+        around = Neighbours(image.values, sigmas)
         for start in range(0, n + 1, model.chunk_size):
             positions = range(start, min(start + model.chunk_size, n + 1))
             pictures, changes = around.at(positions)
@@ -92,7 +92,7 @@ class BlurIG(Explainer):
         return Attribution(values, ends[1], completeness(values, ends[1], ends[0]))
 
 
-class _Neighbours:
+class Neighbours:
     """The blurred pictures of a path, made when they are needed and kept while they are."""
 
     def __init__(self, values: Values, sigmas: npt.NDArray[Any]) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.explainers.base import Attribution, completeness
 from xai_widgets.explainers.baselines import share_equal
-from xai_widgets.explainers.blur_ig import BlurIG, _Neighbours
+from xai_widgets.explainers.blur_ig import BlurIG, Neighbours
 from xai_widgets.explainers.integrated_gradients import IntegratedGradients
 from xai_widgets.explainers.quadrature import chunks
 from xai_widgets.models.base import ExplainableModel
@@ -246,7 +246,7 @@ def _blur(walk: _Walk, image: PreparedImage, explainer: BlurIG) -> StackStream:
     """Follow the fading blur from its start: each picture is made from the last but one."""
     model, backend, n = walk.model, walk.model.backend, explainer.n_steps
     widest = explainer.max_sigma * min(image.values.shape[:2])
-    around = _Neighbours(image.values, widest * np.arange(n, -1, -1) / n)
+    around = Neighbours(image.values, widest * np.arange(n, -1, -1) / n)
     shown = Shown(model, image)
     stack = PathStack(n)
     total: Any = 0.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_widgets.models.primitives import PreparedImage
-from xai_widgets.plotting import _caption
+from xai_widgets.plotting import caption
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.attention_record import ShownLayer
@@ -57,7 +57,7 @@ def draw_attention(
             _overlay(ax, image, layer, values)
         else:
             ax.imshow(image.display.pixels)
-        _caption(ax, title)
+        caption(ax, title)
 
     picture = figure.add_subplot(grid[:, :pane])
     draw(picture, shown, f"Query: {token_name(layer, token)}", drawn=False)

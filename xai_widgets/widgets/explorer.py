@@ -125,7 +125,7 @@ class Explorer(PicturedWidget):
     @validate("target")
     def _check_target(self, proposal: Any) -> dict[str, Any] | None:
         value = proposal["value"]
-        with _as_state_error():
+        with as_state_error():
             if value is None:
                 return None
             return self._wire_target(value)
@@ -148,13 +148,13 @@ class Explorer(PicturedWidget):
 
     @validate("layer")
     def _check_layer(self, proposal: Any) -> str | None:
-        with _as_state_error():
+        with as_state_error():
             value = proposal["value"]
             return None if value is None else self.model.resolve_layer(value)
 
     @validate("method")
     def _check_method(self, proposal: Any) -> str:
-        with _as_state_error():
+        with as_state_error():
             name = str(proposal["value"])
             if name:
                 explainer = find(name)
@@ -165,14 +165,14 @@ class Explorer(PicturedWidget):
 
     @validate("parameters")
     def _check_parameters(self, proposal: Any) -> dict[str, Any]:
-        with _as_state_error():
+        with as_state_error():
             for name, values in proposal["value"].items():
                 build(find(name), values)
         return dict(proposal["value"])
 
     @validate("region")
     def _check_region(self, proposal: Any) -> dict[str, Any] | None:
-        with _as_state_error():
+        with as_state_error():
             return check_region(proposal["value"])
 
     @validate("ablation")
@@ -389,7 +389,7 @@ class Explorer(PicturedWidget):
         return self.explanation.to_png()
 
 
-class _as_state_error:
+class as_state_error:
     """Turn an XaiError into a StateError, after which traitlets puts the old value back."""
 
     def __enter__(self) -> None:

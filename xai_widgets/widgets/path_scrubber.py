@@ -20,7 +20,7 @@ from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.describe import setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
-from xai_widgets.widgets.explorer import Explorer, _as_state_error
+from xai_widgets.widgets.explorer import Explorer, as_state_error
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import check_region
@@ -176,7 +176,7 @@ class PathScrubber(PicturedWidget):
     @validate("target")
     def _check_target(self, proposal: Any) -> dict[str, Any] | None:
         value = proposal["value"]
-        with _as_state_error():
+        with as_state_error():
             if value is None:
                 return None
             if isinstance(value, dict) and value.get("name") in self._functions:
@@ -205,7 +205,7 @@ class PathScrubber(PicturedWidget):
         if isinstance(value, dict) and value.get("name") in self._baselines:
             return dict(value)
         image = self._trait_values.get("image")
-        with _as_state_error():
+        with as_state_error():
             if isinstance(image, PreparedImage):  # else it is checked by the job
                 baseline_values(self.model, image, value)
         if isinstance(value, str) and (value in BASELINES or not Path(value).exists()):
@@ -235,7 +235,7 @@ class PathScrubber(PicturedWidget):
 
     @validate("region")
     def _check_region(self, proposal: Any) -> dict[str, Any] | None:
-        with _as_state_error():
+        with as_state_error():
             return check_region(proposal["value"])
 
     @observe("image", *ASKED)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import XaiError
 from xai_widgets.explainers.path_stack import PathStack
-from xai_widgets.explanation import SIGNED_COLOURS, Explanation, _write_whole
+from xai_widgets.explanation import SIGNED_COLOURS, Explanation, write_whole
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.protocol import pack
 from xai_widgets.widgets.scrub_picture import LINES, interpolated, largest
@@ -294,5 +294,5 @@ def save(scrubber: "PathScrubber", path: str | Path, alpha: float) -> Path:
         )
     if not path.parent.is_dir():
         raise XaiError(f"The folder {str(path.parent)!r} does not exist: create it first.")
-    _write_whole(path, writers[path.suffix.lower()]())
+    write_whole(path, writers[path.suffix.lower()]())
     return path
