@@ -2,7 +2,8 @@
 #
 # Everything is installed into .venv and js/node_modules; stamp files there remember what was, so
 # that a second run starts at once. A browser for the tests is found or installed by
-# scripts/browser.py. Options for the demo: make demo ARGS="--port 9000 --no-browser".
+# scripts/browser.py. Options for the demo: make demo ARGS="--port 9000 --no-browser". Tests run in
+# two processes; where there are more cores and memory: make test JOBS=4.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,6 +12,7 @@ SHELL := /bin/bash
 .PHONY: help demo test bench format screenshots clean check-node browser
 
 ARGS ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -38,7 +40,8 @@ test: $(VENV)/.stamp-dev js/node_modules/.stamp $(BUNDLE) browser
 	cd js && npm run --silent lint
 	cd js && npm run --silent typecheck
 	export $(BROWSER) && cd js && npm run --silent test
-	export $(BROWSER) && $(BIN)/python -m pytest $(ARGS)
+	export $(BROWSER) && $(BIN)/python -m pytest \
+		--numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.stamp-dev $(BUNDLE) browser
 	export $(BROWSER) && $(BIN)/python -m benchmarks $(ARGS)

@@ -16,7 +16,7 @@ from xai_widgets.explainers.registry import methods
 from xai_widgets.models.inference_model import InferenceModel
 from xai_widgets.models.loading import load
 
-PERTURBATIONS = {"occlusion", "rise", "shapley_sampling"}
+PERTURBATIONS = ("occlusion", "rise", "shapley_sampling")
 OPTIONS: dict[str, dict[str, Any]] = {
     "rise": {"n_masks": 600, "grid_size": 4},
     "shapley_sampling": {"n_samples": 2, "n_superpixels": 16, "baseline": "black"},
@@ -52,7 +52,7 @@ def test_what_a_model_without_a_framework_looks_at_is_found(method: str) -> None
 def test_the_list_of_methods_offers_exactly_these_for_an_onnx_file(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     records = methods(onnx_file(tmp_path))
-    assert {record["method"] for record in records if record["applicable"]} == PERTURBATIONS
+    assert {record["method"] for record in records if record["applicable"]} == set(PERTURBATIONS)
     for record in records:
         assert record["applicable"] or "ONNX" in record["reason"]
     with pytest.raises(MethodError, match=r"Score-CAM cannot explain this model.*ONNX"):
