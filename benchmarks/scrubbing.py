@@ -125,7 +125,7 @@ def _computing(rounds: int = 5) -> list[Line]:
     import xai_widgets as xw
     from xai_widgets.explainers.baselines import baseline_values
     from xai_widgets.explainers.integrated_gradients import IntegratedGradients
-    from xai_widgets.explainers.path_stack import path_stack
+    from xai_widgets.explainers.path_walk import path_stack
     from xai_widgets.explainers.quadrature import chunks
     from xai_widgets.models.targets import ClassTarget
 
