@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import traitlets
-from traitlets import Dict, Int, Unicode, observe, validate
+from traitlets import Dict, Float, Int, Unicode, observe, validate
 
 from xai_widgets.errors import XaiError
-from xai_widgets.explainers.baselines import BASELINES, baseline_values
+from xai_widgets.explainers.baselines import BASELINES, baseline_values, holds_several
 from xai_widgets.explainers.path_stack import PathStack
 from xai_widgets.explanation import Explanation
+from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import FunctionTarget, RegionTarget, resolve_target
@@ -26,10 +27,11 @@ from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import check_region
 from xai_widgets.widgets.scrub_job import Scrubbed, ScrubJob
 
-PATHS = ("straight", "blur")
+PATHS = ("straight", "guided", "blur")
 PRECISIONS = ("float16", "float32")
 MIN_STEPS, MAX_STEPS = 8, 512
-ASKED = ("target", "baseline", "n_steps", "path", "precision")
+MAX_DRAWS = 64
+ASKED = ("target", "baseline", "draws", "n_steps", "tolerance", "path", "precision")
 ORDER = ("picture", "prediction", "path")
 
 
@@ -54,6 +56,8 @@ class PathScrubber(PicturedWidget):
         Initial values of the traits.
     labels
         Names of the outputs, where the model does not carry them.
+    others
+        Other pictures, opened one by one: what the baseline "images" is drawn from.
     traits
         Initial values of the other traits.
 
@@ -68,14 +72,25 @@ class PathScrubber(PicturedWidget):
     baseline : str or dict
         Where the path starts: "black", "white", "grey", "mean", "zeros", "#rrggbb", "blur" or
         "blur 0.05" (a standard deviation of 5 % of the shorter side), "noise" (uniform) or
-        "noise 0.2" (the picture with normal noise of 20 % of the range). May be set to a picture,
-        a data set (its mean), or an array in the model's value range as well; the trait then
-        holds ``{"kind": "own", "name"}``.
+        "noise 0.2" (the picture with normal noise of 20 % of the range), "images" (the mean of
+        ``others``). May be set to a picture, a data set (its mean), or an array in the model's
+        value range as well; the trait then holds ``{"kind": "own", "name", "several"}``.
+    draws : int
+        Above 1, several baselines are drawn where the baseline is noise or a set of pictures, and
+        the straight paths from each of them are averaged, map by map and score by score: expected
+        gradients, `explain`'s ``"expected_gradients"`` with ``quadrature="trapezoid"``,
+        ``n_samples=n_steps`` and ``n_baselines=draws``. The input that is shown is the mean over
+        the draws. At most 64.
     n_steps : int
         Intervals of the path, 8 to 512. A power of two is refined most evenly.
+    tolerance : float or None
+        None for equal steps. A share of f(x) - f(baseline): the straight path from one baseline
+        is then cut finer where its error is largest until the errors sum to that share, with at
+        most ``n_steps + 1`` evaluations (``quadrature="adaptive"`` of integrated gradients).
     path : str
-        "straight" from the baseline, or "blur": from a blurred picture through all blurs between,
-        as blur IG does, whatever the baseline.
+        "straight" from the baseline; "guided" from the baseline, moving first what the score
+        depends on least, as guided IG does; or "blur": from a blurred picture through all blurs
+        between, as blur IG does, whatever the baseline.
     precision : str
         How maps are sent: "float16" (float32 where that is too coarse) or "float32".
     region : dict or None
@@ -96,7 +111,9 @@ class PathScrubber(PicturedWidget):
     image = traitlets.Any()
     target = traitlets.Any(None, allow_none=True).tag(sync=True)
     baseline = traitlets.Any("black").tag(sync=True)
+    draws = Int(1).tag(sync=True)
     n_steps = Int(64).tag(sync=True)
+    tolerance: Any = Float(None, allow_none=True).tag(sync=True)
     path = Unicode("straight").tag(sync=True)
     precision = Unicode("float16").tag(sync=True)
     region: Any = Dict(default_value=None, allow_none=True).tag(sync=True)
@@ -109,9 +126,11 @@ class PathScrubber(PicturedWidget):
         baseline: Any = "black",
         n_steps: int = 64,
         labels: Sequence[str] | None = None,
+        others: Any = None,
         **traits: Any,
     ) -> None:
         loaded = load(model, labels=labels)
+        self.others = None if others is None else ImageSet(others)
         self._state_lock = threading.RLock()
         self._shown: dict[str, dict[str, Any]] = {}
         self._sent: list[dict[str, Any]] = []
@@ -203,7 +222,14 @@ class PathScrubber(PicturedWidget):
     def _check_baseline(self, proposal: Any) -> str | dict[str, Any]:
         value = proposal["value"]
         if isinstance(value, dict) and value.get("name") in self._baselines:
-            return dict(value)
+            return self._own(value["name"])
+        if isinstance(value, str) and value == "images":
+            if self.others is None:
+                raise StateError(
+                    "The baseline 'images' stands for other pictures: give them to the "
+                    "PathScrubber as `others`, or open it from an Explorer with several."
+                )
+            return value
         image = self._trait_values.get("image")
         with as_state_error():
             if isinstance(image, PreparedImage):  # else it is checked by the job
@@ -212,10 +238,16 @@ class PathScrubber(PicturedWidget):
             return value
         name = f"own {len(self._baselines) + 1}"
         self._baselines[name] = value
-        return {"kind": "own", "name": name}
+        return self._own(name)
+
+    def _own(self, name: str) -> dict[str, Any]:
+        several = holds_several(self._baselines[name])
+        return {"kind": "own", "name": name, "several": several}
 
     def asked_baseline(self, wire: str | Mapping[str, Any]) -> Any:
         """Return a baseline of which only the wire form was kept."""
+        if wire == "images":
+            return self.others
         return wire if isinstance(wire, str) else self._baselines[wire["name"]]
 
     @validate("n_steps")
@@ -223,6 +255,23 @@ class PathScrubber(PicturedWidget):
         value = int(proposal["value"])
         if not MIN_STEPS <= value <= MAX_STEPS:
             raise StateError(f"n_steps is {value}: give a number from {MIN_STEPS} to {MAX_STEPS}.")
+        return value
+
+    @validate("draws")
+    def _check_draws(self, proposal: Any) -> int:
+        value = int(proposal["value"])
+        if not 1 <= value <= MAX_DRAWS:
+            raise StateError(f"draws is {value}: give a number from 1 to {MAX_DRAWS}.")
+        return value
+
+    @validate("tolerance")
+    def _check_tolerance(self, proposal: Any) -> float | None:
+        value: float | None = proposal["value"]
+        if value is not None and not 0 <= value <= 1:
+            raise StateError(
+                f"tolerance is {value}: give a share of the score's change from 0 to 1, or None "
+                "for equal steps."
+            )
         return value
 
     @validate("path", "precision")
@@ -327,7 +376,10 @@ class PathScrubber(PicturedWidget):
         """Return the messages that bring a new view up to date, in order."""
         with self._state_lock:
             known = self._shown
-            told = [("setup", setup(self.model, 1)), ("accepted", known.get("accepted", {}))]
+            told = [
+                ("setup", setup(self.model, 1 + len(self.others or ()))),
+                ("accepted", known.get("accepted", {})),
+            ]
             told += [(kind, known[kind]) for kind in ORDER if kind in known]
             told += [("stack", payload) for payload in self._sent]
             ends = ("result", "error", "cancelled")
