@@ -31,8 +31,7 @@ export interface View {
 
 const open = new Set<() => void>();
 afterEach(() => {
-  for (const close of open) close();
-  open.clear();
+  for (const close of [...open]) close();
   delete document.body.dataset.jpThemeLight;
   document.body.removeAttribute("style");
 });
@@ -76,7 +75,9 @@ export function mountScrubber(
   model.state = {
     target: null,
     baseline: "black",
+    draws: 1,
     n_steps: options.steps ?? 16,
+    tolerance: null,
     path: "straight",
     precision: "float16",
     region: null,
@@ -104,6 +105,7 @@ function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120)
   const close = () => {
     for (const controller of controllers) controller.abort();
     for (const each of hosts) each.remove();
+    open.delete(close); // what was closed is let go of
   };
   open.add(close);
   return {

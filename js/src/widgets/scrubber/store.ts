@@ -11,12 +11,23 @@ import type {
 import { Store } from "../../core/store";
 
 /** The synced traits; each is documented in xai_widgets/widgets/path_scrubber.py. */
-export const TRAITS = ["target", "baseline", "n_steps", "path", "precision", "region"] as const;
+export const TRAITS = [
+  "target",
+  "baseline",
+  "draws",
+  "n_steps",
+  "tolerance",
+  "path",
+  "precision",
+  "region",
+] as const;
 
 export interface Asked {
-  baseline: string | { kind: "own"; name: string };
+  baseline: string | { kind: "own"; name: string; several: boolean };
+  draws: number;
   n_steps: number;
-  path: "straight" | "blur";
+  tolerance: number | null;
+  path: PathMessage["path"];
 }
 
 /** The Explorer's store without its maps: the path's topic is "map". */
@@ -66,7 +77,12 @@ export class ScrubberStore extends Store {
       this.stack?.add(payload as StackMessage);
       this.emit("map");
     } else if (kind === "result") {
-      this.hint = (payload as Payloads["result"]).hint ?? null;
+      const { hint, convergence } = payload as Payloads["result"];
+      this.hint = hint ?? null;
+      if (this.stack) {
+        this.stack.finished = true;
+        this.stack.told = convergence ?? null;
+      }
       this.emit("map");
     } else if (kind === "error") {
       this.stack = this.#next = null;
