@@ -37,12 +37,17 @@ afterEach(() => {
 });
 
 export function mount(
-  options: KernelOptions & { traits?: Partial<Asked>; width?: number; silent?: boolean } = {},
+  options: KernelOptions & {
+    traits?: Partial<Asked>;
+    width?: number;
+    silent?: boolean;
+    host?: object;
+  } = {},
 ): Mounted {
   const model = new MockModel(options.traits);
   const kernel = new MockKernel(model, options);
   if (options.silent) model.onSend = () => {};
-  return { model, kernel, ...show(create(), model, options.width) };
+  return { model, kernel, ...show(create(), model, options.width, options.host) };
 }
 
 /** The readiness panel on one of the mock reports. */
@@ -87,7 +92,7 @@ export function mountScrubber(
   return { model, kernel, ...show(createScrubber(), model, options.width) };
 }
 
-function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120): View {
+function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {
   const controllers: AbortController[] = [];
   const view = () => {
     const host = document.createElement("div");
@@ -96,7 +101,7 @@ function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120)
     const controller = new AbortController();
     controllers.push(controller);
     const { signal } = controller;
-    widget.render({ model: model.any, el: host, signal, experimental: {} as never, host: {} as never });
+    widget.render({ model: model.any, el: host, signal, experimental: {} as never, host: own as never });
     return host;
   };
   widget.initialize({ model: model.any, signal: new AbortController().signal, experimental: {} as never });

@@ -447,7 +447,7 @@ def test_it_shows_itself_as_a_picture(make: Make) -> None:
     assert isinstance(make(n_steps=8).stack, PathStack)
 
 
-def test_opened_from_an_explorer_it_shares_target_and_image_until_it_is_closed(
+def test_opened_from_an_explorer_it_shares_what_is_asked_until_it_is_closed(
     model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
 ) -> None:
     asked = {"integrated_gradients": {"baseline": "white", "n_steps": 16}}
@@ -461,9 +461,40 @@ def test_opened_from_an_explorer_it_shares_target_and_image_until_it_is_closed(
     assert explorer.target["index"] == 3
     explorer.image_index = 4
     assert scrubber.image.key == model.prepare(pictures[4]).key
+    scrubber.baseline = "blur 0.05"
+    scrubber.n_steps = 64
+    # only what differs from the defaults is written
+    assert explorer.parameters == {"integrated_gradients": {"baseline": "blur 0.05"}}
+    explorer.parameters = {"integrated_gradients": {"n_steps": 2000}}
+    assert (scrubber.baseline, scrubber.n_steps) == ("black", 512)
+    scrubber.baseline = "images"
+    scrubber.n_steps = 8
+    assert explorer.parameters == {"integrated_gradients": {"n_steps": 8}}
+    explorer.parameters = {"integrated_gradients": {"n_steps": 16}, "gradient": {}}
+    assert (scrubber.baseline, scrubber.n_steps) == ("images", 16)
+    expected = xw.explain(
+        model, pictures[4], target=3, n_steps=16, baseline=np.delete(pictures, 4, axis=0)
+    )
+    size = np.abs(expected.attribution).max()
+    np.testing.assert_allclose(
+        scrubber.explanation.attribution, expected.attribution, atol=1e-4 * size
+    )
     scrubber.close()
     explorer.image_index = 0
     explorer.target = 1
+    explorer.parameters = {}
     assert scrubber.image.key == model.prepare(pictures[4]).key
-    assert scrubber.target["index"] == 3
+    assert scrubber.target["index"] == 3 and scrubber.n_steps == 16
     explorer.close()
+
+
+def test_two_scrubbers_do_not_mix_up_their_own_baselines(
+    make: Make, model: xw.ExplainableModel, pictures: np.ndarray
+) -> None:
+    first, second = (make(n_steps=8, baseline=pictures[i]) for i in (1, 2))
+    assert first.baseline == second.baseline
+    for scrubber, i in ((first, 1), (second, 2)):
+        expected = xw.explain(model, pictures[0], n_steps=8, baseline=pictures[i])
+        np.testing.assert_allclose(
+            scrubber.explanation.attribution, expected.attribution, rtol=1e-3, atol=1e-6
+        )

@@ -35,10 +35,6 @@ ASKED = ("target", "baseline", "draws", "n_steps", "tolerance", "path", "precisi
 ORDER = ("picture", "prediction", "path")
 
 
-def _nothing() -> None:
-    """Stand in where there is no Explorer to leave."""
-
-
 class PathScrubber(PicturedWidget):
     """Scrub along the path of integrated gradients, from the baseline to the picture.
 
@@ -106,7 +102,6 @@ class PathScrubber(PicturedWidget):
     """
 
     bundle_name = "scrubber"
-    _part: Callable[[], None] = staticmethod(_nothing)
 
     image = traitlets.Any()
     target = traitlets.Any(None, allow_none=True).tag(sync=True)
@@ -130,7 +125,8 @@ class PathScrubber(PicturedWidget):
         **traits: Any,
     ) -> None:
         loaded = load(model, labels=labels)
-        self.others = None if others is None else ImageSet(others)
+        given = None if others is None else ImageSet(others)
+        self._others: Callable[[], Any] | None = None if given is None else lambda: given
         self._state_lock = threading.RLock()
         self._shown: dict[str, dict[str, Any]] = {}
         self._sent: list[dict[str, Any]] = []
@@ -148,8 +144,9 @@ class PathScrubber(PicturedWidget):
     def of(cls, explorer: Explorer, **traits: Any) -> "PathScrubber":
         """Return a scrubber of what an Explorer shows, and keep the two together.
 
-        They share the target, whichever changes it, and the scrubber follows the image. The
-        baseline and the steps are those of the Explorer's integrated gradients, unless given.
+        They share target, baseline and steps (those of the Explorer's integrated gradients),
+        whichever changes them, and the scrubber follows the image. The Explorer's other images
+        are what the baseline "images" is drawn from.
 
         Parameters
         ----------
@@ -158,31 +155,16 @@ class PathScrubber(PicturedWidget):
         traits
             Initial values of the scrubber's traits.
         """
-        chosen = explorer.parameters.get("integrated_gradients", {})
-        for name in ("baseline", "n_steps"):
-            if name in chosen:
-                traits.setdefault(name, chosen[name])
+        from xai_widgets.widgets.scrub_link import chosen, share
+
+        for name, value in chosen(explorer.parameters).items():
+            traits.setdefault(name, value)
         image = explorer.images[explorer.image_index]
         scrubber = cls(explorer.model, image, target=explorer.target, **traits)
-        link = traitlets.link((explorer, "target"), (scrubber, "target"))
-
-        def follow(change: Any) -> None:
-            scrubber.image = explorer.images[change["new"]]
-
-        explorer.observe(follow, "image_index")
-
-        def part() -> None:
-            link.unlink()
-            explorer.unobserve(follow, "image_index")
-
-        scrubber._part = part
+        if len(explorer.images) > 1:
+            scrubber._others = lambda: explorer.background(explorer.image_index)
+        scrubber.when_closed(share(explorer, scrubber))
         return scrubber
-
-    def close(self) -> None:
-        """Stop what is running, leave the Explorer, and remove the widget from all views."""
-        self._part()
-        self._part = _nothing
-        super().close()
 
     # State --------------------------------------------------------------------------------
 
@@ -224,7 +206,7 @@ class PathScrubber(PicturedWidget):
         if isinstance(value, dict) and value.get("name") in self._baselines:
             return self._own(value["name"])
         if isinstance(value, str) and value == "images":
-            if self.others is None:
+            if self._others is None:
                 raise StateError(
                     "The baseline 'images' stands for other pictures: give them to the "
                     "PathScrubber as `others`, or open it from an Explorer with several."
@@ -246,8 +228,8 @@ class PathScrubber(PicturedWidget):
 
     def asked_baseline(self, wire: str | Mapping[str, Any]) -> Any:
         """Return a baseline of which only the wire form was kept."""
-        if wire == "images":
-            return self.others
+        if wire == "images" and self._others is not None:
+            return self._others()
         return wire if isinstance(wire, str) else self._baselines[wire["name"]]
 
     @validate("n_steps")
@@ -377,7 +359,7 @@ class PathScrubber(PicturedWidget):
         with self._state_lock:
             known = self._shown
             told = [
-                ("setup", setup(self.model, 1 + len(self.others or ()))),
+                ("setup", setup(self.model, 1 if self._others is None else 2)),
                 ("accepted", known.get("accepted", {})),
             ]
             told += [(kind, known[kind]) for kind in ORDER if kind in known]

@@ -1,7 +1,7 @@
 """One job of the path scrubber: from a state of its traits to the steps of a path."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -125,6 +125,7 @@ class ScrubJob:
             *((name, repr(state[name])) for name in KEYED),
             target,
             tuple(line.index for line in lines),
+            self._source(),
         )
         cache = scrubber._engine.cache
         known: Scrubbed | None = cache.get(key)
@@ -214,7 +215,7 @@ class ScrubJob:
             return None
         model, cache = self._scrubber.model, self._scrubber._engine.cache
         draws = explainer.n_baselines if isinstance(explainer, ExpectedGradients) else 0
-        key = ("baseline", model.fingerprint, image.key, self._name(), draws)
+        key = ("baseline", model.fingerprint, image.key, self._name(), draws, self._source())
         values = cache.get(key)
         if values is None:
             if isinstance(explainer, ExpectedGradients):
@@ -224,6 +225,12 @@ class ScrubJob:
                 values = baseline_values(model, image, explainer.baseline)
             cache.put(key, values, values.nbytes)
         return values
+
+    def _source(self) -> Hashable:
+        """Return whose baseline it is: pictures of its own mean something else to each scrubber."""
+        baseline = self._state["baseline"]
+        own = baseline == "images" or not isinstance(baseline, str)
+        return self._scrubber._owner if own else None
 
     def _name(self) -> str:
         baseline = self._state["baseline"]

@@ -14,6 +14,7 @@ export const TO_KERNEL = [
   "crop",
   "snapshot",
   "check",
+  "open",
 ] as const;
 
 export const TO_BROWSER = [
@@ -29,6 +30,7 @@ export const TO_BROWSER = [
   "rows",
   "path",
   "stack",
+  "opened",
   "result",
   "error",
   "cancelled",
@@ -322,6 +324,13 @@ export interface StackMessage {
   pictures: NDArray<Uint8Array> | null;
 }
 
+export type Tool = "scrubber" | "attention";
+
+/** What is open below the Explorer: the id of each tool's model, or why there is none. */
+export interface OpenedMessage {
+  tools: Partial<Record<Tool, { model: string | null; error: string | null }>>;
+}
+
 /** The readiness check's answer: a report, or why there is none. */
 export interface ReportMessage {
   report: Report | null;
@@ -347,6 +356,7 @@ export interface Payloads {
   rows: { layer: number; start: number; array: NDArray };
   path: PathMessage;
   stack: StackMessage;
+  opened: OpenedMessage;
   result: Result;
   error: Failure;
   cancelled: { message: string };
