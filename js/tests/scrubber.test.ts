@@ -284,7 +284,7 @@ test("uneven steps: the slider runs over alpha, keys go from point to point", ()
 
 test("what the strip says of a guided, an adaptive and a blur path", async () => {
   for (const [options, levels, words] of [
-    [{ guided: true }, 1, "Twice as many steps about halve it, on a slightly other path."],
+    [{ guided: true }, 1, "Another number of steps is another path: more need not narrow it."],
     [{ tolerance: 0.9, steps: 64 }, 2, "within the tolerance of 90 %."],
     [{ tolerance: 0.0001, steps: 64 }, 2, "more steps are needed"],
     [{ blur: true }, 2, "More steps will not help: the last doubling moved the map by 3.0 %."],

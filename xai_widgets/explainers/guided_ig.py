@@ -40,7 +40,9 @@ class GuidedIG(Explainer):
     have nothing to do with the image are crossed late, so they leave less noise.
 
     The steps depend on each other and run one image at a time. Diagnostics as of integrated
-    gradients; the sum is of the first order, so that the gap shrinks with 1 / ``n_steps``.
+    gradients. The sum is of the first order, and a value moves in leaps of up to twice
+    ``max_dist`` of its way however many steps there are: more of them need not narrow the gap (on
+    a trained demo network it was 7 % of the change at 64 steps and 10 % at 512).
 
     References
     ----------

@@ -338,7 +338,7 @@ export function verdictOf(stack: PathStack): string {
     return `${sum}: more steps are needed for the tolerance of ${percent(path.tolerance)}.`;
   }
   if (path.path === "guided") {
-    return `The gap is ${percent(relative)} of the change. Twice as many steps about halve it, on a slightly other path.`;
+    return `The gap is ${percent(relative)} of the change. Another number of steps is another path: more need not narrow it.`;
   }
   if (moved !== null && relative < 0.01 && moved < 0.05) {
     return `More steps will not help: the last doubling moved the map by ${percent(moved)}.`;
