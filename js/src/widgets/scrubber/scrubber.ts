@@ -370,6 +370,7 @@ export class PathScrubber {
       status();
     };
     this.#forget = [
+      () => state.letGo(),
       store.subscribe(update),
       store.addView({
         root: this.root,

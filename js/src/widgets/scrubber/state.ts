@@ -50,6 +50,11 @@ export class ViewState {
     return found;
   }
 
+  /** Forgets what was made of the path. */
+  letGo(): void {
+    this.#scales = null;
+  }
+
   /** Share of the scale below which nothing is drawn, for a percentile of the whole attribution. */
   threshold(p: number): number {
     const { total, size } = this.scales;

@@ -1,4 +1,5 @@
 // What all views of one path scrubber share: the traits, the picture, the prediction, the steps of the path.
+import type { AnyModel } from "@anywidget/types";
 import { PathStack } from "../../core/path_stack";
 import type {
   Asked as AskedOfAll,
@@ -36,6 +37,14 @@ export class ScrubberStore extends Store {
   hint: BaselineHint | null = null;
   /** A path that was announced; it takes over with its first points, so that nothing goes blank. */
   #next: PathStack | null = null;
+
+  constructor(model: AnyModel, signal?: AbortSignal) {
+    super(model, signal);
+    // Hosts may keep a closed widget's model for as long as its page is open.
+    signal?.addEventListener("abort", () => {
+      this.stack = this.#next = null;
+    });
+  }
 
   protected override get traits(): readonly string[] {
     return TRAITS;
