@@ -146,6 +146,20 @@ test("the slider speaks, obeys keys and sends nothing", () => {
   expect(model.saves).toBe(0);
 });
 
+test("the gap is told relative and absolute", () => {
+  const { root, kernel } = view;
+  jump(root, 4);
+  const stack = new PathStack(kernel.path);
+  for (const level of nested(16)) stack.add(kernel.message(level));
+  stack.settle();
+  const { gap, relative } = stack.gap(4);
+  const told = [...root.querySelectorAll(".xaiw-chart-box")][1].querySelector(".xaiw-aside") as HTMLElement;
+  const percent = (Math.abs(relative as number) * 100).toFixed(Math.abs(relative as number) < 0.1 ? 1 : 0);
+  const number = `${gap < 0 ? "\u2212" : "+"}${Math.abs(gap).toPrecision(3)}`;
+  expect(told.textContent).toBe(`gap ${percent} % \u00b7 ${number}`);
+  expect(told.title).toBe(told.textContent);
+});
+
 test("it plays to the end and pauses", async () => {
   const { root } = view;
   const speed = find<HTMLSelectElement>(root, '[aria-label="Speed"]');
@@ -279,7 +293,7 @@ test("uneven steps: the slider runs over alpha, keys go from point to point", ()
   expect(find(root, "canvas.xaiw-heat").dataset.position).toBe("32");
   press(slider(root), "PageDown");
   expect(find(root, "canvas.xaiw-heat").dataset.position).toBe("16");
-  expect(root.textContent).toContain("per step of mean length");
+  expect(root.textContent).toContain("at mean length");
 });
 
 test("what the strip says of a guided, an adaptive and a blur path", async () => {

@@ -185,7 +185,7 @@ def test_every_kind_of_path_shows_the_numbers_of_its_stack(lab: Lab, asked: str)
         spoken = float(text.split("score ")[1].replace("minus ", "-"))
         assert spoken == pytest.approx(score, rel=6e-3, abs=1e-3)
     gap = view.root.locator(".xaiw-chart-box", has_text="Completeness").locator(".xaiw-aside")
-    shown_gap = float(gap.inner_text().split()[1].replace("\N{MINUS SIGN}", "-"))
+    shown_gap = float(gap.inner_text().split()[-1].replace("\N{MINUS SIGN}", "-"))
     delta = page.value("float(scrubber.explanation.diagnostics['convergence_delta'])")
     change = page.value("float(scrubber.stack.scores[-1, 0] - scrubber.stack.scores[0, 0])")
     assert shown_gap == pytest.approx(delta, rel=6e-3, abs=1e-3 * abs(change))
@@ -310,10 +310,13 @@ def test_axe_finds_nothing(lab: Lab, theme: str) -> None:
     assert axe.violations(view.root) == []
 
 
+@pytest.mark.parametrize("asked", ["", 'path="guided", n_steps=24', "tolerance=0.05"])
 def test_the_exported_page_scrubs_from_disk_without_a_network(
-    opened: tuple[LabPage, ScrubberPage], browser: Browser
+    lab: Lab, browser: Browser, asked: str
 ) -> None:
-    page, view = opened
+    show = f"scrubber = xw.PathScrubber(model, data.images[2], 'malignant', {asked})\nscrubber"
+    page = lab.open([LESION, show])
+    view = ScrubberPage(page)
     path = page.value("str(scrubber.save('path.html').resolve())")
     view.jump(12)
     context = browser.new_context(offline=True)

@@ -426,6 +426,25 @@ def test_it_is_saved_as_frame_film_stack_and_page(make: Make, tmp_path: Path) ->
         scrubber.save(tmp_path / "missing" / "path.npz")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"path": "guided"}, {"path": "blur"}, {"baseline": "noise", "draws": 2}, {"tolerance": 0.05}],
+)
+def test_every_kind_of_path_is_saved_and_pictured(
+    make: Make, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    scrubber = make(n_steps=8, **asked)
+    with np.load(scrubber.save(tmp_path / "stack.npz")) as stack:
+        map_ = scrubber.explanation.map
+        found = np.tensordot(stack["weights"], stack["maps"], 1)
+        np.testing.assert_allclose(found, map_, atol=0.01 * np.abs(map_).max())
+    film = Image.open(scrubber.save(tmp_path / "sweep.gif"))
+    assert getattr(film, "n_frames", 1) == len(scrubber.stack.alphas)
+    assert (tmp_path / "sweep.gif").stat().st_size > 2000
+    assert scrubber.save(tmp_path / "page.html").stat().st_size > 50_000
+    assert Image.open(io.BytesIO(scrubber.to_png())).width > 800
+
+
 def test_a_film_has_a_frame_for_every_step(make: Make, tmp_path: Path) -> None:
     pytest.importorskip("av")
     film = make(n_steps=8).save(tmp_path / "sweep.mp4").read_bytes()

@@ -7,6 +7,7 @@ import traitlets
 
 from xai_widgets.explainers.base import build
 from xai_widgets.explainers.registry import find
+from xai_widgets.widgets.scrub_state import MAX_STEPS, MIN_STEPS
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.explorer import Explorer
@@ -18,8 +19,6 @@ SHARED = ("baseline", "n_steps")
 
 def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return baseline and steps out of an Explorer's parameters, as the scrubber has them."""
-    from xai_widgets.widgets.path_scrubber import MAX_STEPS, MIN_STEPS
-
     method = build(find(METHOD), parameters.get(METHOD, {}))
     found = {name: getattr(method, name) for name in SHARED}
     return found | {"n_steps": min(max(found["n_steps"], MIN_STEPS), MAX_STEPS)}

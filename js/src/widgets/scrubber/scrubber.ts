@@ -233,8 +233,8 @@ export class PathScrubber {
       for (const each of charts) each.move(k);
       if (!stack) return;
       const left = stack.gap(k);
-      const relative = left.relative === null ? "" : ` \u00b7 ${percentOf(Math.abs(left.relative))}`;
-      gap.setAside(`gap ${signed(left.gap)}${relative}`);
+      const relative = left.relative === null ? "" : `${percentOf(Math.abs(left.relative))} \u00b7 `;
+      gap.setAside(`gap ${relative}${signed(left.gap)}`);
       ownAside();
     };
     let read: Read | null = null;
@@ -296,7 +296,7 @@ export class PathScrubber {
       const length = (i: number) => (stack.uneven ? (alphas[i] - alphas[i - 1]) / mean : 1);
       const total = stack.sums[stack.sums.length - 1] || 1;
       gained.setWords(saturation(stack));
-      gained.setAside(stack.uneven ? "per step of mean length" : "");
+      gained.setAside(stack.uneven ? "at mean length" : "");
       gained.set(alphas, [
         {
           kind: "target",
