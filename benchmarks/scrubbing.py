@@ -107,7 +107,7 @@ def _weighing() -> list[Line]:
             page.wait_for_state("idle")
             held = used() - before
             page.run("tracemalloc.stop(); scrubber.close()")
-            left = used() - before
+            left = max(0, used() - before)
             lab.close()
         finally:
             browser.close()
