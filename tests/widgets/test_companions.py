@@ -6,10 +6,12 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import xai_widgets as xw
 from tests.widgets.conftest import Recorded
@@ -93,6 +95,34 @@ def test_attention_of_another_picture_takes_the_place_of_the_first(recorded: Rec
     assert told(recorded)["attention"]["model"] == second.model_id
     explorer.close()
     assert second.comm is None
+
+
+def test_a_picture_that_cannot_be_opened_is_told_and_the_next_one_is_shown(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    data = xw.demo.dataset("animals", n=2, seed=3)
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file, pixels in zip(files[::2], data.images, strict=True):
+        Image.fromarray(pixels).save(file)
+    files[1].write_bytes(b"no picture")
+    model = xw.demo.model("animals", architecture="vit")
+    explorer = xw.Explorer(model, files, method="gradient")
+    explorer.explanation
+    scrubber = explorer.look_closer("scrubber")
+    assert isinstance(scrubber, PathScrubber)
+    explorer.look_closer("attention")
+    explorer.image_index = 1
+    with pytest.raises(XaiError, match=r"1\.png"):
+        explorer.explanation
+    with pytest.raises(XaiError, match=r"1\.png"):
+        scrubber.explanation
+    assert "1.png" in told(recorded)["attention"]["error"]
+    assert told(recorded)["scrubber"]["model"] == scrubber.model_id
+    for index in (0, 1, 0):  # also when it is the picture of before
+        explorer.image_index = index
+    assert scrubber.explanation.image.key == model.prepare(files[0]).key
+    assert explorer.explanation.image.key == model.prepare(files[0]).key
+    explorer.close()
 
 
 def test_closing_frees_the_scrubber(explorer: xw.Explorer, recorded: Recorded) -> None:

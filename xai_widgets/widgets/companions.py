@@ -1,5 +1,6 @@
 """The tools that are open below an Explorer: they look closer at what it shows, and follow it."""
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class Companions:
         self._tell = tell
         self._tools: dict[str, PicturedWidget] = {}
         self._errors: dict[str, str] = {}
+        self._lock = threading.RLock()
 
     def payload(self) -> dict[str, Any]:
         """Return the payload of an `opened` message: what is open, and what could not be."""
@@ -43,17 +45,17 @@ class Companions:
         XaiError
             If there is no such tool, or the model has not what it needs.
         """
-        if name not in self._tools:
-            if name not in NEEDS:
-                raise XaiError(f"There is no tool {name!r}: open one of {', '.join(NEEDS)}.")
-            method = find(NEEDS[name])
-            reason = self._explorer.model.capabilities.reason(method.needs)
-            if reason is not None:
-                raise MethodError(f"The {name} cannot be opened for this model. {reason}")
-            self._errors.pop(name, None)
-            self._tools[name] = self._scrubber() if name == "scrubber" else self._attention()
-            self._tell(self.payload())
-        return self._tools[name]
+        if name not in NEEDS:
+            raise XaiError(f"There is no tool {name!r}: open one of {', '.join(NEEDS)}.")
+        reason = self._explorer.model.capabilities.reason(find(NEEDS[name]).needs)
+        if reason is not None:
+            raise MethodError(f"The {name} cannot be opened for this model. {reason}")
+        with self._lock:
+            if name not in self._tools:
+                self._errors.pop(name, None)
+                self._tools[name] = self._scrubber() if name == "scrubber" else self._attention()
+                self._tell(self.payload())
+            return self._tools[name]
 
     def ask(self, name: str, wanted: bool) -> None:
         """Open or close a tool as the browser asks for; an error is told there."""
@@ -68,12 +70,13 @@ class Companions:
 
     def close(self, name: str) -> None:
         """Close a tool if it is open."""
-        tool = self._tools.pop(name, None)
-        failed = self._errors.pop(name, None)
-        if tool is not None:
-            tool.close()
-        if tool is not None or failed is not None:
-            self._tell(self.payload())
+        with self._lock:
+            tool = self._tools.pop(name, None)
+            failed = self._errors.pop(name, None)
+            if tool is not None:
+                tool.close()
+            if tool is not None or failed is not None:
+                self._tell(self.payload())
 
     def close_all(self) -> None:
         """Close everything that is open."""
@@ -97,17 +100,22 @@ class Companions:
 
     def image_changed(self) -> None:
         """Let the attention of another picture take its place; the scrubber follows by itself."""
-        view = self._tools.get("attention")
-        if view is not None:
-            self._tools["attention"] = self._attention(
-                **{name: getattr(view, name) for name in KEPT}
-            )
+        with self._lock:
+            view = self._tools.pop("attention", None)
+            if view is None:
+                return
+            try:
+                kept = {name: getattr(view, name) for name in KEPT}
+                self._tools["attention"] = self._attention(**kept)
+            except XaiError as error:  # the Explorer tells it as well, and goes on
+                self._errors["attention"] = str(error)
             view.close()
             self._tell(self.payload())
 
     def _gone(self, tool: PicturedWidget) -> None:
         """Let go of a tool that was closed from elsewhere."""
-        for name, known in tuple(self._tools.items()):
-            if known is tool:
-                del self._tools[name]
-                self._tell(self.payload())
+        with self._lock:
+            for name, known in tuple(self._tools.items()):
+                if known is tool:
+                    del self._tools[name]
+                    self._tell(self.payload())

@@ -172,6 +172,20 @@ class PathScrubber(ScrubState, PicturedWidget):
             self._task = self._submit("scrub", job.steps(), job.finish)
             return self._task
 
+    def refuse(self, error: XaiError) -> None:
+        """Show why there is no path, until the picture is set again."""
+        with self._state_lock:
+            self._engine.cancel(self._owner, "scrub")
+            self._revision += 1
+            self._shown.clear()
+            self._sent.clear()
+            self._found = None
+            self._shown["accepted"] = {name: getattr(self, name) for name in ASKED}
+            self._reply("accepted", self._shown["accepted"], self._revision)
+            outcome = Outcome("error", error)
+            payload = {**failure(outcome), "stage": "explain", "withdrawn": []}
+            self._end(self._revision, outcome, payload)
+
     def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
         with self._state_lock:
             if revision == self._revision:

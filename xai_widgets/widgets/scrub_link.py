@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from xai_widgets.errors import XaiError
 from xai_widgets.explainers.base import build
 from xai_widgets.explainers.registry import find
 from xai_widgets.widgets.scrub_state import MAX_STEPS, MIN_STEPS
@@ -37,7 +38,10 @@ def share(explorer: "Explorer", scrubber: "PathScrubber") -> Callable[[], None]:
     link = traitlets.link((explorer, "target"), (scrubber, "target"))
 
     def follow_image(change: Any) -> None:
-        scrubber.image = explorer.images[change["new"]]
+        try:
+            scrubber.image = explorer.images[change["new"]]
+        except XaiError as error:  # the Explorer tells it as well, and goes on
+            scrubber.refuse(error)
 
     def follow_parameters(change: Any) -> None:
         before, after = chosen(change["old"]), chosen(change["new"])
