@@ -224,6 +224,25 @@ test("a first coarse path is shown and refined while the rest arrives, without l
   expect(root.dataset.state).toBe("idle");
 });
 
+test("many parts that come at once are drawn together, and the last one is not forgotten", async () => {
+  view.close();
+  view = mountScrubber({ manual: true, steps: 512, side: 224, zeros: true });
+  const { root, kernel } = view;
+  let drawn = 0;
+  const heat = find(root, ".xaiw-chart-key");
+  new MutationObserver(() => {
+    drawn += 1;
+  }).observe(heat, { childList: true });
+  jump(root, 257);
+  const parts = Array.from({ length: 40 }, (_, i) => [2 * i + 1, 257 + 2 * i]);
+  for (const part of parts) kernel.send(part);
+  await expect.poll(() => find(root, "canvas.xaiw-heat").dataset.position, { timeout: 5000 }).toBe("257");
+  expect(drawn).toBeLessThan(20);
+  kernel.send([511]);
+  jump(root, 511);
+  await expect.poll(() => find(root, "canvas.xaiw-heat").dataset.position, { timeout: 5000 }).toBe("511");
+});
+
 test("baseline, sigma, steps and path are asked for as traits", () => {
   const { root, model } = view;
   const choose = (label: string, value: string) => {

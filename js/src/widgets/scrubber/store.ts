@@ -42,6 +42,7 @@ export class ScrubberStore extends Store {
     super(model, signal);
     // Hosts may keep a closed widget's model for as long as its page is open.
     signal?.addEventListener("abort", () => {
+      if (this.#timer !== null) clearTimeout(this.#timer);
       this.stack = this.#next = null;
     });
   }
@@ -74,17 +75,38 @@ export class ScrubberStore extends Store {
   }
   #answered = false;
 
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #free = 0;
+
+  /** The views take up what is here, and no more often than leaves two thirds of the time to the hand. */
+  #draw(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const started = performance.now();
+    this.emit("map");
+    const ended = performance.now();
+    this.#free = ended + 2 * (ended - started);
+  }
+
+  #soon(): void {
+    const wait = this.#free - performance.now();
+    if (wait <= 0) this.#draw();
+    else this.#timer ??= setTimeout(() => this.#draw(), wait);
+  }
+
   protected override take(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
     if (kind === "accepted") {
       this.#answered = false;
       this.hint = null;
-    } else if (kind === "path") this.#next = new PathStack(payload as PathMessage);
-    else if (kind === "stack") {
+    } else if (kind === "path") {
+      this.#next = new PathStack(payload as PathMessage);
+      this.#free = 0;
+    } else if (kind === "stack") {
       if (this.#next) this.stack = this.#next;
       this.#next = null;
       this.#answered = true;
       this.stack?.add(payload as StackMessage);
-      this.emit("map");
+      this.#soon();
     } else if (kind === "result") {
       const { hint, convergence } = payload as Payloads["result"];
       this.hint = hint ?? null;
@@ -92,11 +114,11 @@ export class ScrubberStore extends Store {
         this.stack.finished = true;
         this.stack.told = convergence ?? null;
       }
-      this.emit("map");
+      this.#draw();
     } else if (kind === "error") {
       this.stack = this.#next = null;
-      this.emit("map");
-    }
+      this.#draw();
+    } else if (kind === "cancelled") this.#draw();
     if (kind !== "result") super.take(kind, payload, revision);
   }
 }
