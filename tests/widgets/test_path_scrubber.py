@@ -176,6 +176,38 @@ def test_adaptive_steps_are_what_explain_gives(
     assert "evaluations" not in scrubber.explanation.diagnostics
 
 
+@pytest.mark.parametrize(
+    ("asked", "method", "parameters"),
+    [
+        ({"path": "guided"}, "guided_ig", {}),
+        (
+            {"baseline": "noise 0.1", "draws": 2},
+            "expected_gradients",
+            {"background": "noise 0.1", "n_baselines": 2, "quadrature": "trapezoid"},
+        ),
+        ({"tolerance": 0.1}, "integrated_gradients", {"quadrature": "adaptive", "tolerance": 0.1}),
+        ({"path": "blur"}, "blur_ig", {}),
+    ],
+)
+def test_a_keras_model_is_scrubbed_the_same(
+    recorded: Recorded, asked: dict[str, Any], method: str, parameters: dict[str, Any]
+) -> None:
+    pytest.importorskip("tensorflow")
+    model = xw.demo.model("lesions", framework="tensorflow")
+    picture = xw.demo.dataset("lesions", n=2, seed=1).images[0]
+    scrubber = PathScrubber(model, picture, target="malignant", n_steps=16, **asked)
+    found = scrubber.explanation
+    steps = "n_samples" if method == "expected_gradients" else "n_steps"
+    expected = xw.explain(model, picture, method, target="malignant", **{steps: 16}, **parameters)
+    assert found.method == method
+    size = np.abs(expected.attribution).max()
+    np.testing.assert_allclose(found.attribution, expected.attribution, atol=1e-4 * size)
+    recorded.final(1)
+    sent = [message["payload"] for message in recorded.of("stack", revision=1)]
+    assert sum(len(part["positions"]) for part in sent) == len(scrubber.stack.alphas)
+    scrubber.close()
+
+
 def test_what_is_sent_sums_to_the_explanation(make: Make, recorded: Recorded) -> None:
     scrubber = make(n_steps=32)
     explanation = scrubber.explanation
