@@ -92,6 +92,7 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
   );
   let shown: string | null = null;
   let controller: AbortController | null = null;
+  let wanted = false;
 
   function clear(): void {
     controller?.abort();
@@ -111,6 +112,9 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
       const el = h("div");
       place.replaceChildren(el);
       if (!signal.aborted) await widget.render({ el, signal });
+      // It stands below, perhaps out of sight; nothing moves that nobody asked for here.
+      if (wanted) root.scrollIntoView({ block: "nearest" });
+      wanted = false;
     } catch (error) {
       if (signal.aborted) return;
       console.warn("xai_widgets:", error);
@@ -128,6 +132,7 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
 
   /** Without a host nothing is made in the kernel that nobody would see. */
   function ask(open: boolean): void {
+    wanted = open;
     say(open && !host?.getWidget ? alone : "");
     if (host?.getWidget) store.open(entry.tool, open);
     if (!open) button.focus();
