@@ -172,7 +172,8 @@ def test_adaptive_steps_are_uneven_and_every_part_of_them_is_a_trapezoid(
     asked: dict[str, Any] = {"quadrature": "adaptive", "tolerance": tolerance, "n_steps": 48}
     start = baseline_values(model, image, "white")
     explainer = IntegratedGradients("white", **asked)
-    stack, _ = drained(path_stack(model, image, ClassTarget(1), explainer, start, (0,)))
+    stack, seen = drained(path_stack(model, image, ClassTarget(1), explainer, start, (0,)))
+    assert seen[0].positions[:2] == (0, 48)  # both ends are there from the first part on
     expected = xw.explain(model, image, target=1, baseline="white", **asked)
     assert stack.attribution is not None
     assert relative(stack.attribution.values, expected.attribution) < 1e-4

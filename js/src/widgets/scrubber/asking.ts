@@ -79,6 +79,7 @@ export function askingForm(store: ScrubberStore, colourOfRegion: () => string | 
   const row = (text: string, ...children: Node[]) =>
     h("div", { class: "xaiw-field" }, h("span", {}, text), h("span", { class: "xaiw-input" }, ...children));
   const colourRow = row("", colour, fromRegion);
+  colourRow.classList.add("is-end");
   const sigmaRow = h("div", { class: "xaiw-sigma" }, sigma.root);
   const baselineRow = row("Baseline", kind);
   const drawsRow = row("Draws", draws);
