@@ -77,8 +77,51 @@ OURS = """async ([root, n]) => {
 
 
 def run(rounds: int = 80) -> list[Line]:
-    """Compare with interact in one JupyterLab, at two device pixel ratios; then time the stack."""
-    return [*_drawing(rounds), *_computing()]
+    """Compare with interact in JupyterLab, at two device pixel ratios; weigh and time the stack."""
+    return [*_drawing(rounds), *_weighing(), *_computing()]
+
+
+def _weighing() -> list[Line]:
+    """Weigh 512 steps of 224 pixels in kernel and browser; closed, nothing may be left there."""
+    whole = 2 * 513 * 224 * 224 * 4  # a map and a sum for every point, in single precision
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        server = LabServer(Path(scratch))
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=find(), args=arguments)
+        try:
+            lab = Lab(server, browser, "weighing")
+            page = lab.open([NETWORK.replace("picture)\n", "picture, n_steps=8)\n")])
+            page.wait_for_state("idle")
+            session = page.page.context.new_cdp_session(page.page)
+
+            def used() -> int:
+                page.settle()
+                for _ in range(2):
+                    session.send("HeapProfiler.collectGarbage")
+                return int(session.send("Runtime.getHeapUsage")["backingStorageSize"])
+
+            before = used()
+            page.run("import tracemalloc; tracemalloc.start(); scrubber.n_steps = 512")
+            page.run("scrubber.explanation; now, peak = tracemalloc.get_traced_memory()")
+            kernel, peak = page.value("[now, peak]")
+            page.wait_for_state("idle")
+            held = used() - before
+            page.run("tracemalloc.stop(); scrubber.close()")
+            left = max(0, used() - before)
+            lab.close()
+        finally:
+            browser.close()
+            server.stop()
+    found = []
+    for place, size, goal in (
+        (f"kernel (at the peak {peak / 1e6:.0f} MB)", kernel, 0.35),
+        ("browser", held, 0.35),
+        ("browser, closed", left, 0.02),
+    ):
+        title = f"512 steps of 224 px, {place}: {size / 1e6:.1f} MB / all in float32, 206 MB"
+        share = size / whole
+        found.append(Line(title, share, share, share, f"<= {goal}", share <= goal))
+    return found
 
 
 def _drawing(rounds: int) -> list[Line]:
@@ -125,7 +168,7 @@ def _computing(rounds: int = 5) -> list[Line]:
     import xai_widgets as xw
     from xai_widgets.explainers.baselines import baseline_values
     from xai_widgets.explainers.integrated_gradients import IntegratedGradients
-    from xai_widgets.explainers.path_stack import path_stack
+    from xai_widgets.explainers.path_walk import path_stack
     from xai_widgets.explainers.quadrature import chunks
     from xai_widgets.models.targets import ClassTarget
 

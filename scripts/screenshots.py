@@ -52,6 +52,31 @@ model = xw.demo.model("animals", architecture="vit")
 view = xw.AttentionView(model, data.images[1], query=[2, 6], layer=1)
 view
 """
+LESION = """
+import xai_widgets as xw
+data = xw.demo.dataset("lesions", n=12, seed=7, ruler="none")
+model = xw.demo.model("lesions")
+"""
+SCRUBBER = f"""{LESION}
+scrubber = xw.PathScrubber(model, data.images[2], target="malignant", baseline="white")
+scrubber.region = {{"type": "rect", "x": 40, "y": 40, "width": 40, "height": 40}}
+scrubber
+"""
+GUIDED = f"""{LESION}
+xw.PathScrubber(model, data.images[2], target="malignant", baseline="white", path="guided")
+"""
+DRAWS = f"""{LESION}
+xw.PathScrubber(
+    model, data.images[2], target="malignant", baseline=data.images[4:], draws=8, n_steps=32)
+"""
+ADAPTIVE = f"""{LESION}
+xw.PathScrubber(model, data.images[2], target="malignant", baseline="blur", tolerance=0.02)
+"""
+CLOSER = f"""{LESION}
+explorer = xw.Explorer(model, data.images, image_index=2, target="malignant")
+explorer.look_closer("scrubber")
+explorer
+"""
 SEGMENTATION = """
 import xai_widgets as xw
 data = xw.demo.dataset("scenes", n=8, seed=3)
@@ -62,6 +87,11 @@ explorer
 WIDGETS = {
     "explorer": EXPLORER,
     "attention": ATTENTION,
+    "scrubber": SCRUBBER,
+    "scrubber-guided": GUIDED,
+    "scrubber-draws": DRAWS,
+    "scrubber-adaptive": ADAPTIVE,
+    "explorer-closer": CLOSER,
     "segmentation": SEGMENTATION,
     "readiness": READINESS,
     "readiness-healthy": HEALTHY,
@@ -86,6 +116,11 @@ def main() -> int:
                 for size, width in WIDTHS_PX.items():
                     page = lab.open([code], width=width, height=2400, device_pixel_ratio=2)
                     page.wait_for_state("idle")
+                    if "scrubber" in name:  # in the middle of the path, where there is most to see
+                        slider = page.widget.get_by_role("slider", name="Step of the path")
+                        slider.focus()
+                        for key in ("End", "PageDown", "PageDown", "PageDown"):
+                            page.page.keyboard.press(key)
                     if code is BADGE:
                         page.widget.locator(".xaiw-badge").click()
                         page.widget.locator(".xaiw-gradient").first.wait_for()
@@ -93,7 +128,10 @@ def main() -> int:
                         page.use_theme(title)
                         page.settle()
                         target = FOLDER / f"{name}-{size}-{theme}.png"
-                        page.widget.screenshot(path=target)
+                        shown = page.widget
+                        if code is CLOSER:  # what is open stands below
+                            shown = page.page.locator(".jp-OutputArea-output").last
+                        shown.screenshot(path=target)
                         print(target)
                 lab.close()
             if not sys.argv[1:] or "explorer" in sys.argv[1:]:

@@ -141,6 +141,20 @@ describe("what is asked", () => {
     expect(root.querySelector(".xaiw-wrong:not(:empty)")).toBeNull();
   });
 
+  test("a choice that was made elsewhere and is not in the list is shown as long as it holds", () => {
+    const { model, root } = mount();
+    const select = find<HTMLSelectElement>(root, '[data-parameter="baseline"]');
+    const { length } = select.options;
+    model.set("parameters", { integrated_gradients: { baseline: "#804020" } });
+    expect(select.value).toBe("#804020");
+    model.set("parameters", { integrated_gradients: { baseline: "blur 0.05" } });
+    expect([select.value, select.options.length]).toEqual(["blur 0.05", length + 1]);
+    select.dispatchEvent(new Event("change"));
+    expect(root.querySelector(".xaiw-wrong:not(:empty)")).toBeNull();
+    model.set("parameters", { integrated_gradients: { baseline: "white" } });
+    expect([select.value, select.options.length]).toEqual(["white", length]);
+  });
+
   test("Python's changes are followed", () => {
     const { model, root } = mount();
     model.set("target", classTarget(0));

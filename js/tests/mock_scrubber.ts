@@ -13,6 +13,14 @@ export interface ScrubberOptions {
   hint?: boolean;
   /** Pictures of its own for every point. */
   blur?: boolean;
+  guided?: boolean;
+  tolerance?: number;
+  draws?: number;
+  /** Maps as bits of half precision. */
+  halves?: boolean;
+  nImages?: number;
+  /** Empty maps, where only their size counts. */
+  zeros?: boolean;
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -35,6 +43,16 @@ export function ring(side: number): Float32Array {
     sum += map[i];
   }
   return map.map((value) => value / sum);
+}
+
+const float = new Float32Array(1);
+const word = new Uint32Array(float.buffer);
+/** Bits of half precision, for numbers in its normal range; smaller ones become zero. */
+export function toHalf(value: number): number {
+  float[0] = value;
+  const exponent = ((word[0] >> 23) & 0xff) - 112;
+  if (exponent <= 0) return 0;
+  return ((word[0] >> 16) & 0x8000) | (exponent << 10) | ((word[0] >> 13) & 0x3ff);
 }
 
 /** Points in an order from coarse to fine. */
@@ -78,9 +96,11 @@ export class MockScrubber {
       ],
       target: { kind: "class", index: 1, versus: null },
       target_text: "malignant",
-      path: options.blur ? "blur" : "straight",
+      path: options.blur ? "blur" : options.guided ? "guided" : "straight",
       baseline: "black",
-      share_equal: 0,
+      rule: options.guided ? "backward" : "trapezoid",
+      tolerance: options.tolerance ?? null,
+      draws: options.draws ?? 1,
     };
     model.onSend = (message) => {
       model.receive("ack", { id: message.id }, this.revision);
@@ -105,7 +125,7 @@ export class MockScrubber {
       labels: ["benign", "malignant"],
       classifier: true,
       task: "classification",
-      n_images: 1,
+      n_images: this.options.nImages ?? 1,
       layers: [],
       methods: [],
       fills: [],
@@ -137,7 +157,7 @@ export class MockScrubber {
       return;
     }
     model.receive("path", this.path, revision);
-    const levels = nested(this.steps);
+    const levels = this.levels();
     if (this.options.manual) {
       this.send([...levels[0], ...levels[1], ...levels[2]]);
       const text = "Following the path";
@@ -146,6 +166,15 @@ export class MockScrubber {
       for (const level of levels) this.send(level);
       this.finish();
     }
+  }
+
+  /** The points of each message. */
+  levels(): number[][] {
+    if (this.options.guided) return [[...Array(this.steps + 1).keys()]];
+    if (this.options.tolerance === undefined) return nested(this.steps);
+    const { steps: n } = this;
+    const coarse = Array.from({ length: 9 }, (_, i) => (i * n) / 8);
+    return [coarse, [n / 16, (3 * n) / 16], [(3 * n) / 32, (5 * n) / 32, (7 * n) / 32]];
   }
 
   /** The rest of a path that was held back. */
@@ -158,14 +187,17 @@ export class MockScrubber {
     const { side, steps } = this;
     const alphas = positions.map((at) => at / steps);
     const unit = ring(side);
+    if (this.options.zeros) return this.empty(positions);
     const maps = alphas.flatMap((alpha) => [...unit.map((value) => value * slope(alpha) * 0.5)]);
     const pictures: NDArray<Uint8Array> = u8(
       [positions.length, side, side, 3],
       positions.flatMap((at) => Array(side * side * 3).fill(at)),
     );
     return {
-      positions: { dtype: "uint16", shape: [positions.length], data: Uint16Array.from(positions) },
-      array: f32([positions.length, side, side], maps),
+      positions: f32([positions.length], positions),
+      array: this.options.halves
+        ? { dtype: "uint16", shape: [positions.length, side, side], data: Uint16Array.from(maps, toHalf) }
+        : f32([positions.length, side, side], maps),
       scales: f32(
         [positions.length],
         positions.map(() => 2),
@@ -174,7 +206,19 @@ export class MockScrubber {
         [positions.length, 2],
         alphas.flatMap((alpha) => [score(alpha), -score(alpha) / 2]),
       ),
-      pictures: this.options.blur ? pictures : null,
+      pictures: this.options.blur || this.options.guided ? pictures : null,
+    };
+  }
+
+  private empty(positions: number[]): StackMessage {
+    const { length } = positions;
+    const shape = [length, this.side, this.side];
+    return {
+      positions: f32([length], positions),
+      array: { dtype: "uint16", shape, data: new Uint16Array(length * this.side ** 2) },
+      scales: f32([length], new Float32Array(length).fill(1)),
+      scores: f32([length, 2], new Float32Array(2 * length)),
+      pictures: null,
     };
   }
 
@@ -190,6 +234,15 @@ export class MockScrubber {
       layer: null,
       facts: [{ text: "score 3", title: "" }],
       notes: [],
+      convergence: this.options.blur
+        ? {
+            levels: [
+              [9, -0.2],
+              [17, 0.01],
+            ] as [number, number][],
+            moved: 0.03,
+          }
+        : null,
       hint: this.options.hint ? { share: 0.41, best: "blur", best_share: 0.02 } : null,
     };
     this.model.receive("result", result, this.revision);

@@ -31,19 +31,23 @@ export interface View {
 
 const open = new Set<() => void>();
 afterEach(() => {
-  for (const close of open) close();
-  open.clear();
+  for (const close of [...open]) close();
   delete document.body.dataset.jpThemeLight;
   document.body.removeAttribute("style");
 });
 
 export function mount(
-  options: KernelOptions & { traits?: Partial<Asked>; width?: number; silent?: boolean } = {},
+  options: KernelOptions & {
+    traits?: Partial<Asked>;
+    width?: number;
+    silent?: boolean;
+    host?: object;
+  } = {},
 ): Mounted {
   const model = new MockModel(options.traits);
   const kernel = new MockKernel(model, options);
   if (options.silent) model.onSend = () => {};
-  return { model, kernel, ...show(create(), model, options.width) };
+  return { model, kernel, ...show(create(), model, options.width, options.host) };
 }
 
 /** The readiness panel on one of the mock reports. */
@@ -76,7 +80,9 @@ export function mountScrubber(
   model.state = {
     target: null,
     baseline: "black",
+    draws: 1,
     n_steps: options.steps ?? 16,
+    tolerance: null,
     path: "straight",
     precision: "float16",
     region: null,
@@ -86,7 +92,7 @@ export function mountScrubber(
   return { model, kernel, ...show(createScrubber(), model, options.width) };
 }
 
-function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120): View {
+function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {
   const controllers: AbortController[] = [];
   const view = () => {
     const host = document.createElement("div");
@@ -95,7 +101,7 @@ function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120)
     const controller = new AbortController();
     controllers.push(controller);
     const { signal } = controller;
-    widget.render({ model: model.any, el: host, signal, experimental: {} as never, host: {} as never });
+    widget.render({ model: model.any, el: host, signal, experimental: {} as never, host: own as never });
     return host;
   };
   widget.initialize({ model: model.any, signal: new AbortController().signal, experimental: {} as never });
@@ -104,6 +110,7 @@ function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120)
   const close = () => {
     for (const controller of controllers) controller.abort();
     for (const each of hosts) each.remove();
+    open.delete(close); // what was closed is let go of
   };
   open.add(close);
   return {

@@ -25,7 +25,7 @@ test("points come in any order, and the prefix sums are a trapezoid over them", 
   for (let k = 1; k <= 16; k += 1) {
     sum += (slope((k - 1) / 16) + slope(k / 16)) / 32;
     close(stack.sums[k], sum, 3);
-    const total = stack.accumulated[k].reduce((a, b) => a + b, 0);
+    const total = stack.accumulated(k).reduce((a, b) => a + b, 0);
     close(total, sum, 3);
   }
   const parts = stack.nodes.map((_, k) => stack.contribution(k).reduce((a, b) => a + b, 0));
@@ -72,8 +72,8 @@ test("where the attribution is gained is told, and a pixel has its own curve", (
   close((score(alpha) - score(0)) / (score(1) - score(0)), 0.8, 1);
   expect(saturation(stack)).toContain(`80 % is gained before alpha = ${alpha.toFixed(2)}`);
   const { slope: own, sum } = stack.curve([9, 10]);
-  close(sum[64], stack.accumulated[64][9] + stack.accumulated[64][10], 6);
-  close(own[20], stack.nodes[20].map[9] + stack.nodes[20].map[10], 6);
+  close(sum[64], stack.accumulated(64)[9] + stack.accumulated(64)[10], 6);
+  close(own[20], stack.map(20)[9] + stack.map(20)[10], 6);
 });
 
 test("the model's input is on the line between the ends, or what was sent", () => {
@@ -109,7 +109,7 @@ test.each([0, 3, 8, 16])("at step %i the canvases show the numbers of the stack"
   stack.settle();
   const table = colourTable("RdBu_r");
   for (const [name, values] of [
-    ["heat", stack.accumulated[at]],
+    ["heat", stack.accumulated(at)],
     ["step", stack.contribution(at)],
   ] as const) {
     const canvas = find<HTMLCanvasElement>(root, `canvas.xaiw-${name}`);
@@ -144,6 +144,20 @@ test("the slider speaks, obeys keys and sends nothing", () => {
   expect(slider(root).value).toBe("16");
   expect(model.sent).toHaveLength(length);
   expect(model.saves).toBe(0);
+});
+
+test("the gap is told relative and absolute", () => {
+  const { root, kernel } = view;
+  jump(root, 4);
+  const stack = new PathStack(kernel.path);
+  for (const level of nested(16)) stack.add(kernel.message(level));
+  stack.settle();
+  const { gap, relative } = stack.gap(4);
+  const told = [...root.querySelectorAll(".xaiw-chart-box")][1].querySelector(".xaiw-aside") as HTMLElement;
+  const percent = (Math.abs(relative as number) * 100).toFixed(Math.abs(relative as number) < 0.1 ? 1 : 0);
+  const number = `${gap < 0 ? "\u2212" : "+"}${Math.abs(gap).toPrecision(3)}`;
+  expect(told.textContent).toBe(`gap ${percent} % \u00b7 ${number}`);
+  expect(told.title).toBe(told.textContent);
 });
 
 test("it plays to the end and pauses", async () => {
@@ -210,6 +224,25 @@ test("a first coarse path is shown and refined while the rest arrives, without l
   expect(root.dataset.state).toBe("idle");
 });
 
+test("many parts that come at once are drawn together, and the last one is not forgotten", async () => {
+  view.close();
+  view = mountScrubber({ manual: true, steps: 512, side: 224, zeros: true });
+  const { root, kernel } = view;
+  let drawn = 0;
+  const heat = find(root, ".xaiw-chart-key");
+  new MutationObserver(() => {
+    drawn += 1;
+  }).observe(heat, { childList: true });
+  jump(root, 257);
+  const parts = Array.from({ length: 40 }, (_, i) => [2 * i + 1, 257 + 2 * i]);
+  for (const part of parts) kernel.send(part);
+  await expect.poll(() => find(root, "canvas.xaiw-heat").dataset.position, { timeout: 5000 }).toBe("257");
+  expect(drawn).toBeLessThan(20);
+  kernel.send([511]);
+  jump(root, 511);
+  await expect.poll(() => find(root, "canvas.xaiw-heat").dataset.position, { timeout: 5000 }).toBe("511");
+});
+
 test("baseline, sigma, steps and path are asked for as traits", () => {
   const { root, model } = view;
   const choose = (label: string, value: string) => {
@@ -228,8 +261,73 @@ test("baseline, sigma, steps and path are asked for as traits", () => {
   expect(model.state.baseline).toBe("#808080");
   choose("Steps", "128");
   expect(model.state.n_steps).toBe(128);
+  button(root, "Guided").click();
+  expect(model.state.path).toBe("guided");
   button(root, "Blur").click();
   expect(model.state.path).toBe("blur");
+});
+
+const shownRow = (root: HTMLElement, label: string) =>
+  find(root, `select[aria-label="${label}"]`).getBoundingClientRect().height > 0;
+
+test("draws are offered where there is something to draw, a tolerance where there is one path", () => {
+  view.close();
+  view = mountScrubber({ nImages: 5, draws: 8 });
+  const { root, model } = view;
+  const choose = (label: string, value: string) => {
+    const select = find<HTMLSelectElement>(root, `select[aria-label="${label}"]`);
+    select.value = value;
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  expect([shownRow(root, "Draws"), shownRow(root, "Tolerance")]).toEqual([false, true]);
+  choose("Tolerance", "0.02");
+  expect(model.state.tolerance).toBe(0.02);
+  expect(root.textContent).toContain("At most");
+  choose("Baseline", "images");
+  expect(model.state.baseline).toBe("images");
+  expect([...find<HTMLSelectElement>(root, '[aria-label="Draws"]').options][0].text).toBe("Their mean");
+  choose("Draws", "8");
+  expect(model.state.draws).toBe(8);
+  expect([shownRow(root, "Draws"), shownRow(root, "Tolerance")]).toEqual([true, false]);
+  expect(root.textContent).toContain("paths from 8 draws, averaged; the input shows their mean");
+  button(root, "Guided").click();
+  expect([shownRow(root, "Draws"), shownRow(root, "Tolerance")]).toEqual([false, false]);
+  const alone = mountScrubber();
+  expect(find<HTMLOptionElement>(alone.root, 'option[value="images"]').disabled).toBe(true);
+});
+
+test("uneven steps: the slider runs over alpha, keys go from point to point", () => {
+  view.close();
+  view = mountScrubber({ steps: 64, tolerance: 0.02, traits: { tolerance: 0.02 } });
+  const { root } = view;
+  expect(slider(root).getAttribute("aria-valuetext")).toBe("step 13 of 13, alpha 1.00, score 3.00");
+  press(slider(root), "Home");
+  press(slider(root), "ArrowRight");
+  expect(slider(root).getAttribute("aria-valuetext")).toMatch(/^step 1 of 13, alpha 0.06/);
+  press(slider(root), "ArrowRight");
+  expect(slider(root).getAttribute("aria-valuetext")).toMatch(/^step 2 of 13, alpha 0.09/);
+  jump(root, 10.3);
+  expect(find(root, "canvas.xaiw-heat").dataset.position).toBe("10");
+  jump(root, 31);
+  expect(find(root, "canvas.xaiw-heat").dataset.position).toBe("32");
+  press(slider(root), "PageDown");
+  expect(find(root, "canvas.xaiw-heat").dataset.position).toBe("16");
+  expect(root.textContent).toContain("at mean length");
+});
+
+test("what the strip says of a guided, an adaptive and a blur path", async () => {
+  for (const [options, levels, words] of [
+    [{ guided: true }, 1, "Another number of steps is another path: more need not narrow it."],
+    [{ tolerance: 0.9, steps: 64 }, 2, "within the tolerance of 90 %."],
+    [{ tolerance: 0.0001, steps: 64 }, 2, "more steps are needed"],
+    [{ blur: true }, 2, "More steps will not help: the last doubling moved the map by 3.0 %."],
+  ] as const) {
+    view.close();
+    view = mountScrubber(options);
+    await frames();
+    expect(view.root.querySelectorAll(".xaiw-levels li")).toHaveLength(levels);
+    expect(find(view.root, ".xaiw-strip-words").textContent).toContain(words);
+  }
 });
 
 test("what hides much is said, and what hides least is one click away", () => {

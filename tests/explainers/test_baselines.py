@@ -112,6 +112,18 @@ def test_a_large_data_set_is_drawn_from_by_the_seed(model: Any, image: Any) -> N
     assert len(np.unique(first[:, 0, 0, 0])) == MAX_BACKGROUND
 
 
+def test_a_limit_is_how_many_are_drawn(model: Any, image: Any) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE, 3), dtype=np.uint8)
+    first = background_values(model, image, pixels, 0, 4)
+    assert len(first) == 4
+    np.testing.assert_array_equal(first, background_values(model, image, pixels, 0, 4))
+    assert len(background_values(model, image, pixels, 0, 40)) == 9
+    noisy = background_values(model, image, "noise 0.1", 0, 5)
+    assert len(noisy) == 5 and not np.array_equal(noisy[0], noisy[1])
+    assert len(background_values(model, image, "noise 0.1")) == N_NOISE
+    assert len(background_values(model, image, "black", 0, 5)) == 1
+
+
 @pytest.mark.parametrize("name", [name for name in BACKGROUNDS if name != "images"])
 def test_every_name_is_a_background(name: str, model: Any, image: Any) -> None:
     found = background_values(model, image, name)

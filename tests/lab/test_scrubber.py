@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from tests.lab import axe
 from tests.lab.page import NEXT_FRAMES, Lab, LabPage
+from tests.lab.scrubber_page import ScrubberPage
 
 pytestmark = pytest.mark.lab
 
@@ -51,33 +52,6 @@ picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
 scrubber = xw.PathScrubber(model, picture, n_steps=512)
 scrubber
 """
-
-
-class ScrubberPage:
-    """One path scrubber; ``nth`` picks among several."""
-
-    def __init__(self, lab_page: LabPage, nth: int = 0, state: str = "idle") -> None:
-        self.lab = lab_page
-        self.root = lab_page.page.locator('.xaiw[data-widget="scrubber"]').nth(nth)
-        expect(self.root).to_have_attribute("data-state", state)
-
-    @property
-    def slider(self) -> Locator:
-        return self.root.get_by_role("slider", name="Step of the path")
-
-    def jump(self, position: int) -> None:
-        self.slider.evaluate(
-            "(input, at) => { input.value = at;"
-            " input.dispatchEvent(new Event('input', { bubbles: true })); }",
-            position,
-        )
-
-    def pixels(self, name: str) -> np.ndarray:
-        return self.lab.pixels(self.root.locator(f"canvas.xaiw-{name}"))
-
-    @property
-    def position(self) -> int:
-        return int(self.root.locator("canvas.xaiw-heat").get_attribute("data-position") or -1)
 
 
 @pytest.fixture
@@ -162,6 +136,65 @@ def test_the_pixels_are_what_numpy_and_matplotlib_make_of_the_stack(
             ".tolist()"
         )
         assert np.abs(view.pixels("seen")[..., :3].astype(int) - np.array(seen)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        'path="guided", baseline="white", n_steps=24',
+        "baseline=data.images[3:], draws=2, n_steps=16",
+        'baseline="white", tolerance=0.02',
+        'path="blur", n_steps=16',
+    ],
+)
+def test_every_kind_of_path_shows_the_numbers_of_its_stack(lab: Lab, asked: str) -> None:
+    page = lab.open(
+        [
+            LESION,
+            f'scrubber = xw.PathScrubber(model, data.images[2], "malignant", {asked})\nscrubber',
+        ]
+    )
+    view = ScrubberPage(page)
+    alphas = np.array(page.value("scrubber.stack.alphas.tolist()"))
+    n_steps = page.value("scrubber.n_steps")
+    colours = "__import__('matplotlib').colormaps['RdBu_r']"
+    table = np.array(page.value(f"{colours}(np.arange(256), bytes=True).tolist()"))
+    page.run("maps, sums = scrubber.stack.contributions, scrubber.stack.accumulated")
+    for index in (1, len(alphas) // 3, len(alphas) - 1):
+        view.jump(alphas[index] * n_steps)
+        for name, maps in (("heat", "sums"), ("step", "maps")):
+            scale = view.root.locator(f"canvas.xaiw-{name}").get_attribute("data-scale")
+            levels = np.array(
+                page.value(
+                    f"np.clip(np.floor(({maps}[{index}] / {scale} / 2 + .5) * 256), 0, 255)"
+                    ".astype(int).tolist()"
+                )
+            )
+            shown = view.pixels(name)[..., :3].astype(int)
+            near = [
+                np.abs(shown - table[np.clip(levels + d, 0, 255), :3]).max(2) for d in (-1, 0, 1)
+            ]
+            assert np.min(near, axis=0).max() == 0
+        seen = page.value(
+            "__import__('xai_widgets.widgets.scrub_picture', fromlist=['x'])"
+            f".interpolated(scrubber.stack, scrubber._shown['path'], {index}).tolist()"
+        )
+        assert np.abs(view.pixels("seen")[..., :3].astype(int) - np.array(seen)).max() <= 1
+        score = page.value(f"float(scrubber.stack.scores[{index}, 0])")
+        text = view.slider.get_attribute("aria-valuetext") or ""
+        spoken = float(text.split("score ")[1].replace("minus ", "-"))
+        assert spoken == pytest.approx(score, rel=6e-3, abs=1e-3)
+    gap = view.root.locator(".xaiw-chart-box", has_text="Completeness").locator(".xaiw-aside")
+    shown_gap = float(gap.inner_text().split()[-1].replace("\N{MINUS SIGN}", "-"))
+    delta = page.value("float(scrubber.explanation.diagnostics['convergence_delta'])")
+    change = page.value("float(scrubber.stack.scores[-1, 0] - scrubber.stack.scores[0, 0])")
+    assert shown_gap == pytest.approx(delta, rel=6e-3, abs=1e-3 * abs(change))
+    levels = page.page.locator(".xaiw-levels li")
+    told = float(
+        (levels.last.get_attribute("title") or "").split("gap ")[1].replace("\N{MINUS SIGN}", "-")
+    )
+    assert told == pytest.approx(delta, rel=6e-3, abs=1e-3 * abs(change))
+    assert page.console_errors == []
 
 
 def test_a_new_baseline_in_the_middle_of_a_path_takes_over(lab: Lab) -> None:
@@ -277,10 +310,13 @@ def test_axe_finds_nothing(lab: Lab, theme: str) -> None:
     assert axe.violations(view.root) == []
 
 
+@pytest.mark.parametrize("asked", ["", 'path="guided", n_steps=24', "tolerance=0.05"])
 def test_the_exported_page_scrubs_from_disk_without_a_network(
-    opened: tuple[LabPage, ScrubberPage], browser: Browser
+    lab: Lab, browser: Browser, asked: str
 ) -> None:
-    page, view = opened
+    show = f"scrubber = xw.PathScrubber(model, data.images[2], 'malignant', {asked})\nscrubber"
+    page = lab.open([LESION, show])
+    view = ScrubberPage(page)
     path = page.value("str(scrubber.save('path.html').resolve())")
     view.jump(12)
     context = browser.new_context(offline=True)

@@ -47,11 +47,16 @@ def browser(scrubber: PathScrubber, kind: str, payload: dict[str, Any] | None = 
     scrubber._receive(scrubber, content, [])
 
 
+def numbers(array: np.ndarray) -> np.ndarray:
+    """Return maps as sent: half precision comes as its bits."""
+    return (array.view(np.float16) if array.dtype == np.uint16 else array).astype(np.float32)
+
+
 def put_together(recorded: Recorded, revision: int) -> tuple[np.ndarray, np.ndarray]:
     """Return maps and scores by position, as a browser would have them."""
     parts = [message["payload"] for message in recorded.of("stack", revision=revision)]
     positions = np.concatenate([part["positions"] for part in parts])
-    maps = [part["array"].astype(np.float32) * part["scales"][:, None, None] for part in parts]
+    maps = [numbers(part["array"]) * part["scales"][:, None, None] for part in parts]
     order = np.argsort(positions)
     assert positions[order].tolist() == list(range(len(positions)))
     return np.concatenate(maps)[order], np.concatenate([p["scores"] for p in parts])[order]
@@ -91,6 +96,116 @@ def test_the_blur_path_is_what_blur_ig_gives(
     np.testing.assert_allclose(found.attribution, expected.attribution, rtol=1e-3, atol=1e-6)
     for message in recorded.of("stack"):
         assert message["payload"]["pictures"].dtype == np.uint8
+    levels = recorded.final(1)["payload"]["convergence"]["levels"]
+    assert [evaluations for evaluations, _gap in levels] == [3, 5, 9, 17]
+    delta = expected.diagnostics["convergence_delta"]
+    assert levels[-1][1] == pytest.approx(delta, rel=1e-2, abs=1e-5)
+
+
+def test_the_guided_path_is_what_guided_ig_gives_and_comes_in_order(
+    make: Make, model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
+) -> None:
+    scrubber = make(path="guided", n_steps=16, baseline="white")
+    found = scrubber.explanation
+    expected = xw.explain(model, pictures[0], "guided_ig", n_steps=16, baseline="white")
+    assert found.method == "guided_ig"
+    np.testing.assert_allclose(found.attribution, expected.attribution, rtol=1e-3, atol=1e-6)
+    delta = expected.diagnostics["convergence_delta"]
+    assert found.diagnostics["convergence_delta"] == pytest.approx(delta, rel=1e-2, abs=1e-5)
+    sent = [message["payload"] for message in recorded.of("stack", revision=1)]
+    assert np.concatenate([part["positions"] for part in sent]).tolist() == list(range(17))
+    assert all(part["pictures"].dtype == np.uint8 for part in sent)
+    maps, scores = put_together(recorded, 1)
+    assert recorded.of("path")[-1]["payload"]["rule"] == "backward"
+    limit = 0.01 * np.abs(expected.map).max()
+    assert np.abs(maps[1:].mean(0) - expected.map).max() < limit
+    gap = maps[1:].mean(0).sum() - (scores[-1, 0] - scores[0, 0])
+    assert gap == pytest.approx(delta, abs=1e-2 * abs(delta) + 1e-4)
+
+
+@pytest.mark.parametrize("baseline", ["noise 0.1", "images", "own"])
+def test_several_draws_are_what_expected_gradients_gives(
+    make: Make,
+    model: xw.ExplainableModel,
+    pictures: np.ndarray,
+    recorded: Recorded,
+    baseline: str,
+) -> None:
+    others = pictures[1:]
+    given = others if baseline == "own" else baseline
+    scrubber = make(baseline=given, draws=3, n_steps=8, others=others)
+    asked = others if baseline in ("own", "images") else baseline
+    expected = xw.explain(
+        model,
+        pictures[0],
+        "expected_gradients",
+        background=asked,
+        n_samples=8,
+        quadrature="trapezoid",
+        n_baselines=3,
+    )
+    found = scrubber.explanation
+    assert found.method == "expected_gradients" and found.diagnostics["n_background"] == 3
+    np.testing.assert_allclose(found.attribution, expected.attribution, rtol=1e-3, atol=1e-6)
+    told = recorded.of("path")[-1]["payload"]
+    assert told["draws"] == 3 and told["ends"].shape[0] == 2
+    scrubber.draws = 1  # one path, from one draw or from the mean
+    single = scrubber.explanation
+    assert single.method == "integrated_gradients"
+    assert recorded.of("path")[-1]["payload"]["draws"] == 1
+
+
+def test_adaptive_steps_are_what_explain_gives(
+    make: Make, model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
+) -> None:
+    asked = {"baseline": "white", "n_steps": 40, "tolerance": 0.001}
+    scrubber = make(**asked)
+    found = scrubber.explanation
+    expected = xw.explain(model, pictures[0], quadrature="adaptive", **asked)
+    np.testing.assert_allclose(found.attribution, expected.attribution, rtol=1e-3, atol=1e-6)
+    assert found.diagnostics["evaluations"] == expected.diagnostics["evaluations"]
+    assert recorded.of("path")[-1]["payload"]["tolerance"] == 0.001
+    sent = [message["payload"] for message in recorded.of("stack", revision=1)]
+    positions = np.concatenate([part["positions"] for part in sent])
+    assert len(positions) == found.diagnostics["evaluations"] == len(scrubber.stack.alphas)
+    order = np.argsort(positions)
+    maps = np.concatenate([numbers(p["array"]) * p["scales"][:, None, None] for p in sent])[order]
+    total = np.trapezoid(maps, positions[order] / 40, axis=0)
+    assert np.abs(total - expected.map).max() < 0.01 * np.abs(expected.map).max()
+    scrubber.tolerance = None
+    assert "evaluations" not in scrubber.explanation.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("asked", "method", "parameters"),
+    [
+        ({"path": "guided"}, "guided_ig", {}),
+        (
+            {"baseline": "noise 0.1", "draws": 2},
+            "expected_gradients",
+            {"background": "noise 0.1", "n_baselines": 2, "quadrature": "trapezoid"},
+        ),
+        ({"tolerance": 0.1}, "integrated_gradients", {"quadrature": "adaptive", "tolerance": 0.1}),
+        ({"path": "blur"}, "blur_ig", {}),
+    ],
+)
+def test_a_keras_model_is_scrubbed_the_same(
+    recorded: Recorded, asked: dict[str, Any], method: str, parameters: dict[str, Any]
+) -> None:
+    pytest.importorskip("tensorflow")
+    model = xw.demo.model("lesions", framework="tensorflow")
+    picture = xw.demo.dataset("lesions", n=2, seed=1).images[0]
+    scrubber = PathScrubber(model, picture, target="malignant", n_steps=16, **asked)
+    found = scrubber.explanation
+    steps = "n_samples" if method == "expected_gradients" else "n_steps"
+    expected = xw.explain(model, picture, method, target="malignant", **{steps: 16}, **parameters)
+    assert found.method == method
+    size = np.abs(expected.attribution).max()
+    np.testing.assert_allclose(found.attribution, expected.attribution, atol=1e-4 * size)
+    recorded.final(1)
+    sent = [message["payload"] for message in recorded.of("stack", revision=1)]
+    assert sum(len(part["positions"]) for part in sent) == len(scrubber.stack.alphas)
+    scrubber.close()
 
 
 def test_what_is_sent_sums_to_the_explanation(make: Make, recorded: Recorded) -> None:
@@ -221,12 +336,13 @@ def test_pictures_and_arrays_can_be_baselines(
     make: Make, model: xw.ExplainableModel, pictures: np.ndarray
 ) -> None:
     scrubber = make(n_steps=8, baseline=pictures[1])
-    assert scrubber.baseline == {"kind": "own", "name": "own 1"}
+    assert scrubber.baseline == {"kind": "own", "name": "own 1", "several": False}
     expected = xw.explain(model, pictures[0], n_steps=8, baseline=pictures[1])
     np.testing.assert_allclose(
         scrubber.explanation.attribution, expected.attribution, rtol=1e-3, atol=1e-6
     )
     scrubber.baseline = pictures  # the mean of the data set
+    assert scrubber.baseline["several"]
     expected = xw.explain(model, pictures[0], n_steps=8, baseline=pictures)
     np.testing.assert_allclose(
         scrubber.explanation.attribution, expected.attribution, rtol=1e-3, atol=1e-6
@@ -242,7 +358,12 @@ def test_pictures_and_arrays_can_be_baselines(
         ("baseline", np.zeros((2, 2, 3)), "has shape"),
         ("n_steps", 4, "from 8 to 512"),
         ("n_steps", 513, "from 8 to 512"),
-        ("path", "guided", "cannot be 'guided'"),
+        ("path", "curved", "cannot be 'curved'"),
+        ("draws", 0, "from 1 to 64"),
+        ("draws", 65, "from 1 to 64"),
+        ("tolerance", -0.1, "from 0 to 1"),
+        ("tolerance", 2.0, "from 0 to 1"),
+        ("baseline", "images", "give them to the PathScrubber as `others`"),
         ("precision", "int8", "cannot be 'int8'"),
         ("target", "zebbra", "zebra"),
         ("region", {"type": "circle"}, "'type'"),
@@ -337,6 +458,25 @@ def test_it_is_saved_as_frame_film_stack_and_page(make: Make, tmp_path: Path) ->
         scrubber.save(tmp_path / "missing" / "path.npz")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"path": "guided"}, {"path": "blur"}, {"baseline": "noise", "draws": 2}, {"tolerance": 0.05}],
+)
+def test_every_kind_of_path_is_saved_and_pictured(
+    make: Make, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    scrubber = make(n_steps=8, **asked)
+    with np.load(scrubber.save(tmp_path / "stack.npz")) as stack:
+        map_ = scrubber.explanation.map
+        found = np.tensordot(stack["weights"], stack["maps"], 1)
+        np.testing.assert_allclose(found, map_, atol=0.01 * np.abs(map_).max())
+    film = Image.open(scrubber.save(tmp_path / "sweep.gif"))
+    assert getattr(film, "n_frames", 1) == len(scrubber.stack.alphas)
+    assert (tmp_path / "sweep.gif").stat().st_size > 2000
+    assert scrubber.save(tmp_path / "page.html").stat().st_size > 50_000
+    assert Image.open(io.BytesIO(scrubber.to_png())).width > 800
+
+
 def test_a_film_has_a_frame_for_every_step(make: Make, tmp_path: Path) -> None:
     pytest.importorskip("av")
     film = make(n_steps=8).save(tmp_path / "sweep.mp4").read_bytes()
@@ -358,7 +498,7 @@ def test_it_shows_itself_as_a_picture(make: Make) -> None:
     assert isinstance(make(n_steps=8).stack, PathStack)
 
 
-def test_opened_from_an_explorer_it_shares_target_and_image_until_it_is_closed(
+def test_opened_from_an_explorer_it_shares_what_is_asked_until_it_is_closed(
     model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
 ) -> None:
     asked = {"integrated_gradients": {"baseline": "white", "n_steps": 16}}
@@ -372,9 +512,40 @@ def test_opened_from_an_explorer_it_shares_target_and_image_until_it_is_closed(
     assert explorer.target["index"] == 3
     explorer.image_index = 4
     assert scrubber.image.key == model.prepare(pictures[4]).key
+    scrubber.baseline = "blur 0.05"
+    scrubber.n_steps = 64
+    # only what differs from the defaults is written
+    assert explorer.parameters == {"integrated_gradients": {"baseline": "blur 0.05"}}
+    explorer.parameters = {"integrated_gradients": {"n_steps": 2000}}
+    assert (scrubber.baseline, scrubber.n_steps) == ("black", 512)
+    scrubber.baseline = "images"
+    scrubber.n_steps = 8
+    assert explorer.parameters == {"integrated_gradients": {"n_steps": 8}}
+    explorer.parameters = {"integrated_gradients": {"n_steps": 16}, "gradient": {}}
+    assert (scrubber.baseline, scrubber.n_steps) == ("images", 16)
+    expected = xw.explain(
+        model, pictures[4], target=3, n_steps=16, baseline=np.delete(pictures, 4, axis=0)
+    )
+    size = np.abs(expected.attribution).max()
+    np.testing.assert_allclose(
+        scrubber.explanation.attribution, expected.attribution, atol=1e-4 * size
+    )
     scrubber.close()
     explorer.image_index = 0
     explorer.target = 1
+    explorer.parameters = {}
     assert scrubber.image.key == model.prepare(pictures[4]).key
-    assert scrubber.target["index"] == 3
+    assert scrubber.target["index"] == 3 and scrubber.n_steps == 16
     explorer.close()
+
+
+def test_two_scrubbers_do_not_mix_up_their_own_baselines(
+    make: Make, model: xw.ExplainableModel, pictures: np.ndarray
+) -> None:
+    first, second = (make(n_steps=8, baseline=pictures[i]) for i in (1, 2))
+    assert first.baseline == second.baseline
+    for scrubber, i in ((first, 1), (second, 2)):
+        expected = xw.explain(model, pictures[0], n_steps=8, baseline=pictures[i])
+        np.testing.assert_allclose(
+            scrubber.explanation.attribution, expected.attribution, rtol=1e-3, atol=1e-6
+        )

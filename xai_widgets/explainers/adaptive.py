@@ -102,10 +102,12 @@ def adaptive(path: StraightPath, n_steps: int, size: int, tolerance: float) -> E
     first = int(np.clip(n_steps // 4, 1, FIRST))
     points: list[_Point] = []
     alphas = np.linspace(0, 1, first + 1)
+    alphas = np.append(alphas[[0, -1]], alphas[1:-1])  # whoever looks on sees both ends at once
     for start in range(0, len(alphas), size):
         points += _evaluated(path, alphas[start : start + size])
         if start + size < len(alphas):
             yield Estimate(len(points), cap)
+    points.sort(key=lambda point: point.alpha)
     points[0].stretches = points[-1].stretches = 1
     capacity = max(4 * ROUND, KEPT_BYTES // (4 * max(1, int(np.prod(points[0].gradient.shape)))))
     partition = _Partition(points, capacity)

@@ -67,7 +67,11 @@ def baseline_values(
 
 
 def background_values(
-    model: ExplainableModel, image: PreparedImage, background: Any, seed: int = 0
+    model: ExplainableModel,
+    image: PreparedImage,
+    background: Any,
+    seed: int = 0,
+    limit: int | None = None,
 ) -> Values:
     """Return a background: one baseline or several, as model input, float32 [B, H, W, C].
 
@@ -76,9 +80,12 @@ def background_values(
     background
         What `baseline_values` takes. A data set stays as many baselines as it has pictures (of
         more than 64, 64 drawn by the seed), and so does an array [B, H, W, C] in the model's value
-        range; "noise" is 16 pictures. "images" stands for the other pictures of a widget.
+        range; "noise" is 16 pictures, with a sigma or without. "images" stands for the other
+        pictures of a widget.
     seed
         Of "noise", and of the draw from a large data set.
+    limit
+        How many pictures of noise, and at most how many of a data set; None for 16 and 64.
 
     Raises
     ------
@@ -89,8 +96,9 @@ def background_values(
     if _is_data_set(background):
         pictures = ImageSet(background)
         chosen = np.arange(len(pictures))
-        if len(pictures) > MAX_BACKGROUND:
-            chosen = np.sort(generator.choice(len(pictures), MAX_BACKGROUND, replace=False))
+        most = min(limit or MAX_BACKGROUND, MAX_BACKGROUND)
+        if len(pictures) > most:
+            chosen = np.sort(generator.choice(len(pictures), most, replace=False))
         return np.stack([_prepared(model, image, pictures[int(i)]) for i in chosen])
     if isinstance(background, str):
         if background == "images":
@@ -98,11 +106,19 @@ def background_values(
                 "The background 'images' stands for the other pictures of a widget: give a list "
                 "of pictures here."
             )
-        if background == "noise":
-            return np.stack([_named(model, image, "noise", generator) for _ in range(N_NOISE)])
+        if split_sigma(background)[0] == "noise":
+            n = limit or N_NOISE
+            return np.stack([_named(model, image, background, generator) for _ in range(n)])
     elif not _is_picture(background) and _holds_arrays(background):
-        return np.stack([_array(image, one) for one in background])
+        return np.stack([_array(image, one) for one in background])[: limit or None]
     return baseline_values(model, image, background, seed)[None]
+
+
+def holds_several(baseline: Any) -> bool:
+    """Tell whether several baselines can be drawn from this one: noise, or a set of pictures."""
+    if isinstance(baseline, str) and split_sigma(baseline)[0] == "noise":
+        return True
+    return _is_data_set(baseline) or (not isinstance(baseline, str) and _holds_arrays(baseline))
 
 
 def colour_values(model: ExplainableModel, image: PreparedImage, level: Any) -> Values:

@@ -1,5 +1,6 @@
 """Blur IG: the path from a blurred picture to the sharp one, through all blurs between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -93,20 +94,41 @@ class BlurIG(Explainer):
 
 
 class Neighbours:
-    """The blurred pictures of a path, made when they are needed and kept while they are."""
+    """The blurred pictures of a path, made when they are needed and kept while they are.
 
-    def __init__(self, values: Values, sigmas: npt.NDArray[Any]) -> None:
-        self._values, self._sigmas = values, sigmas
+    Parameters
+    ----------
+    values
+        The sharp picture, float32 [H, W, C].
+    sigmas
+        Standard deviation of the blur at each point of the path, in pixels.
+    reach
+        How many points before and after those asked for are kept.
+    """
+
+    def __init__(self, values: Values, sigmas: npt.NDArray[Any], reach: int = 1) -> None:
+        self._values, self._sigmas, self._reach = values, sigmas, reach
         self._kept: dict[int, Values] = {}
 
     def at(self, positions: range) -> tuple[Values, Values]:
         """Return pictures, and half the change from the one before each to the one after."""
         last = len(self._sigmas) - 1
-        needed = range(max(positions.start - 1, 0), min(positions.stop, last) + 1)
+        first = max(positions.start - self._reach, 0)
+        needed = range(first, min(positions.stop - 1 + self._reach, last) + 1)
         self._kept = {i: self._kept[i] if i in self._kept else self._blurred(i) for i in needed}
         pictures = np.stack([self._kept[i] for i in positions])
-        changes = [self._kept[min(i + 1, last)] - self._kept[max(i - 1, 0)] for i in positions]
-        return pictures, np.asarray(np.stack(changes) / 2, dtype=np.float32)
+        return pictures, self.changes(positions, 1)
+
+    def changes(self, positions: Sequence[int], stride: int) -> Values:
+        """Return half the change from ``stride`` points before each to as many after it.
+
+        The points are among those last asked for, and ``stride`` is within reach.
+        """
+        last = len(self._sigmas) - 1
+        changes = [
+            self._kept[min(i + stride, last)] - self._kept[max(i - stride, 0)] for i in positions
+        ]
+        return np.asarray(np.stack(changes) / 2, dtype=np.float32)
 
     def _blurred(self, position: int) -> Values:
         return blurred(self._values, float(self._sigmas[position]))

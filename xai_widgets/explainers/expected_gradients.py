@@ -14,11 +14,22 @@ from xai_widgets.explainers.base import (
     completeness,
     parameter,
 )
-from xai_widgets.explainers.baselines import BACKGROUNDS, N_NOISE, background_values, share_equal
+from xai_widgets.explainers.baselines import (
+    BACKGROUNDS,
+    MAX_BACKGROUND,
+    N_NOISE,
+    background_values,
+    share_equal,
+    split_sigma,
+)
+from xai_widgets.explainers.quadrature import integrate
 from xai_widgets.explainers.smoothing import score_of
+from xai_widgets.explainers.straight_path import Estimate, StraightPath
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import Target
+
+QUADRATURES = ("monte_carlo", "trapezoid")
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,10 @@ class ExpectedGradients(Explainer):
     0..1, [H, W, C], by Monte Carlo. The draws are stratified: every baseline comes up equally
     often (but for a remainder), and there is one alpha in each of ``n_samples`` equal parts of
     0..1, in random order. Each sample's own b is in the product.
+
+    With ``quadrature="trapezoid"`` nothing but the baselines is drawn: it is the mean of integrated
+    gradients from each of them, ``n_samples`` intervals a path, which the path scrubber takes
+    apart step by step. It costs (``n_samples`` + 1) evaluations for every baseline.
 
     GradientSHAP is the same expectation with normal noise added to the image.
 
@@ -50,26 +65,46 @@ class ExpectedGradients(Explainer):
     )
     n_samples: int = parameter(
         64,
-        "How many points are drawn, each on the path from one of the baselines.",
+        "How many points are drawn, each on the path from one of the baselines; of the trapezoid, "
+        "intervals of every path.",
         minimum=1,
         maximum=2000,
         label="Samples",
+    )
+    quadrature: str = parameter(
+        "monte_carlo",
+        "Points drawn on paths drawn, or every path followed in equal steps.",
+        choices=QUADRATURES,
+    )
+    n_baselines: int = parameter(
+        0,
+        "At most so many baselines, drawn by the seed; 0 takes all there are, up to 64.",
+        minimum=0,
+        maximum=MAX_BACKGROUND,
+        label="Baselines",
     )
     seed: int = parameter(0, "Seed of the draws.", minimum=0, maximum=2**31 - 1)
 
     @property
     def cost(self) -> Cost:
         """A pass each way for every sample, a forward for the image and each baseline."""
-        n = {"noise": N_NOISE}.get(self.background, 1) if isinstance(self.background, str) else 1
+        named = isinstance(self.background, str)
+        noise = named and split_sigma(self.background)[0] == "noise"
+        n = (self.n_baselines or N_NOISE) if noise else 1
+        if self.quadrature == "trapezoid":
+            return Cost(n * (self.n_samples + 1), n * (self.n_samples + 1))
         return Cost(self.n_samples + 1 + min(n, self.n_samples), self.n_samples)
 
     def stream(
         self, model: ExplainableModel, image: PreparedImage, target: Target, layer: str | None
     ) -> Stream:
         """Average over chunks of samples; the draws do not depend on the chunk size."""
+        limit = self.n_baselines or None
+        baselines = background_values(model, image, self.background, self.seed, limit)
+        if self.quadrature == "trapezoid":
+            return (yield from _paths(model, image, target, baselines, self.n_samples))
         backend, n = model.backend, self.n_samples
         generator = np.random.default_rng(self.seed)
-        baselines = background_values(model, image, self.background, self.seed)
         drawn = generator.permutation(len(baselines))[np.arange(n) % len(baselines)]
         alphas = (generator.permutation(n) + generator.random(n)) / n
         equal = float(np.mean([share_equal(model, image, one) for one in baselines[:n]]))
@@ -94,3 +129,34 @@ class ExpectedGradients(Explainer):
             if done < n:
                 yield Progress(done, n, attribution)
         return attribution
+
+
+def _paths(
+    model: ExplainableModel, image: PreparedImage, target: Target, baselines: Any, n: int
+) -> Stream:
+    """Follow the path from every baseline in ``n`` steps; each that is done is an estimate."""
+    total: Any = 0.0
+    scores, shares = [], []
+    each, every = n + 1, len(baselines) * (n + 1)
+    for number, baseline in enumerate(baselines):
+        path = StraightPath(model, target, baseline, image.values)
+        estimates = integrate(path, "trapezoid", n, 0.0)
+        while True:
+            try:
+                yield Progress(number * each + next(estimates).done, every)
+            except StopIteration as stop:
+                estimate: Estimate = stop.value
+                break
+        total = total + estimate.gradient * path.displacement
+        scores.append(estimate.ends[0])
+        shares.append(share_equal(model, image, baseline))
+        mean = model.backend.to_numpy(total / (number + 1))
+        told = completeness(mean, estimate.ends[1], float(np.mean(scores)))
+        told |= {
+            "share_equal_to_baseline": float(np.mean(shares)),
+            "n_background": len(baselines),
+        }
+        attribution = Attribution(mean, estimate.ends[1], told)
+        if number + 1 < len(baselines):
+            yield Progress((number + 1) * each, every, attribution)
+    return attribution

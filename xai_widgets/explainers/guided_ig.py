@@ -1,6 +1,7 @@
 """Guided IG: a path that moves what the score depends on least first."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from xai_widgets.explainers.base import (
 from xai_widgets.explainers.baselines import BASELINES, baseline_values, share_equal
 from xai_widgets.explainers.smoothing import score_of
 from xai_widgets.models.base import ExplainableModel
-from xai_widgets.models.primitives import PreparedImage
+from xai_widgets.models.primitives import Gradients, PreparedImage
 from xai_widgets.models.targets import Target
 
 CLOSE = 1e-9
@@ -39,7 +40,9 @@ class GuidedIG(Explainer):
     have nothing to do with the image are crossed late, so they leave less noise.
 
     The steps depend on each other and run one image at a time. Diagnostics as of integrated
-    gradients; the sum is of the first order, so that the gap shrinks with 1 / ``n_steps``.
+    gradients. The sum is of the first order, and a value moves in leaps of up to twice
+    ``max_dist`` of its way however many steps there are: more of them need not narrow the gap (on
+    a trained demo network it was 7 % of the change at 64 steps and 10 % at 512).
 
     References
     ----------
@@ -86,35 +89,68 @@ class GuidedIG(Explainer):
         start = baseline_values(model, image, self.baseline, self.seed)
         equal = share_equal(model, image, start)
         score, score_baseline = score_of(model, image, target), 0.0
-        way = image.values.astype(np.float64) - start
-        alphas, total = np.zeros(way.shape), np.zeros(way.shape)
+        total = np.zeros(image.values.shape)
 
         def attribution() -> Attribution:
             values = np.asarray(total, dtype=np.float32)
             told = completeness(values, score, score_baseline)
             return Attribution(values, score, {**told, "share_equal_to_baseline": equal})
 
-        for step in range(1, self.n_steps + 1):
-            point = np.asarray(start + alphas * way, dtype=np.float32)
-            result = model.gradients(point[None], target)
-            gradient = model.backend.to_numpy(result.values)[0].astype(np.float64)
-            if step == 1:
-                score_baseline = float(model.backend.to_numpy(result.scores)[0])
-            if not np.isfinite(gradient).all():  # explain_stream says so
-                return Attribution(np.full_like(image.values, np.nan), score)
-            moved = moved_alphas(
-                alphas,
-                np.abs(way),
-                np.abs(gradient),
-                step / self.n_steps,
-                self.fraction,
-                self.max_dist,
-            )
-            total += (moved - alphas) * way * gradient
-            alphas = moved
-            if step < self.n_steps:
-                yield Progress(step, self.n_steps, attribution())
+        for step in guided_steps(model, image, target, self, start):
+            if step.number == 1:
+                score_baseline = float(model.backend.to_numpy(step.gradients.scores)[0])
+            total += step.contribution
+            if step.number < self.n_steps:
+                yield Progress(step.number, self.n_steps, attribution())
         return attribution()
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedStep:
+    """One step of a guided path.
+
+    Attributes
+    ----------
+    number
+        From 1 to the number of steps.
+    point
+        Where the step begins: a model input, float32 [1, H, W, C].
+    gradients
+        At that point.
+    contribution
+        Gradient times movement, [H, W, C]; NaN where the gradient is not finite.
+    """
+
+    number: int
+    point: npt.NDArray[np.float32]
+    gradients: Gradients
+    contribution: Floats
+
+
+def guided_steps(
+    model: ExplainableModel,
+    image: PreparedImage,
+    target: Target,
+    explainer: GuidedIG,
+    start: npt.NDArray[np.float32],
+) -> Iterator[GuidedStep]:
+    """Walk from ``start`` to the image, one step after the other.
+
+    A gradient that is not finite ends the walk, as there is nothing to be guided by.
+    """
+    way = image.values.astype(np.float64) - start
+    alphas, n = np.zeros(way.shape), explainer.n_steps
+    for number in range(1, n + 1):
+        point = np.asarray(start + alphas * way, dtype=np.float32)[None]
+        result = model.gradients(point, target)
+        gradient = model.backend.to_numpy(result.values)[0].astype(np.float64)
+        if not np.isfinite(gradient).all():
+            yield GuidedStep(number, point, result, np.full(way.shape, np.nan))
+            return
+        distances = explainer.fraction, explainer.max_dist
+        moved = moved_alphas(alphas, np.abs(way), np.abs(gradient), number / n, *distances)
+        yield GuidedStep(number, point, result, (moved - alphas) * way * gradient)
+        alphas = moved
 
 
 def moved_alphas(

@@ -90,19 +90,20 @@ class StraightPath:
             )
         return last - first
 
-    def _points(self, alphas: Floats) -> Array:
+    def points(self, alphas: Floats) -> Array:
+        """Return points of the path as model inputs, [k, H, W, C]."""
         origin, step = self._line
         return origin + self.model.backend.asarray(alphas.reshape(-1, 1, 1, 1)) * step
 
     def summed(self, alphas: Floats, weights: Floats) -> tuple[Array, Floats]:
         """Return the weighted sum of the gradients at points of the path, and the scores there."""
-        result = self.model.gradients(self._points(alphas), self.target, weights, layer=self.layer)
+        result = self.model.gradients(self.points(alphas), self.target, weights, layer=self.layer)
         return result.values, self.model.backend.to_numpy(result.scores)
 
     def single(self, alphas: Floats) -> tuple[list[Array], Floats, Floats]:
         """Return each gradient, the scores, and the slopes d score / d alpha at points."""
         backend, displacement = self.model.backend, self.displacement
-        result = self.model.gradients(self._points(alphas), self.target, layer=self.layer)
+        result = self.model.gradients(self.points(alphas), self.target, layer=self.layer)
         axes = tuple(range(1, len(result.values.shape)))
         slopes = backend.to_numpy(backend.sum(result.values * displacement, axes))
         # A copy each: a view would keep the memory of all of them.

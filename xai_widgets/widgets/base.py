@@ -1,7 +1,7 @@
 """`ToolWidget`: the message channel that every tool's widget shares."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anywidget
@@ -27,6 +27,7 @@ class ToolWidget(anywidget.AnyWidget):
     """
 
     bundle_name = ""
+    _closers: tuple[Callable[[], None], ...] = ()
 
     @property
     def _esm(self) -> str:
@@ -66,8 +67,15 @@ class ToolWidget(anywidget.AnyWidget):
     def _on_hello(self, message: Message) -> None:
         raise NotImplementedError
 
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Have something done once, when the widget is closed."""
+        self._closers = (*self._closers, callback)
+
     def close(self) -> None:
         """Stop what is running and remove the widget from all views."""
+        closers, self._closers = self._closers, ()
+        for callback in closers:
+            callback()
         if self.comm is not None:  # else closed before, or never opened: nothing can be running
             self._engine.cancel(self._owner)
         super().close()

@@ -25,6 +25,7 @@ from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.checking import checked, report_payload
+from xai_widgets.widgets.companions import Companions
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
@@ -106,6 +107,8 @@ class Explorer(PicturedWidget):
         self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._checked: dict[str, Any] | None = None
         self._checking: dict[str, Any] | None = None  # progress of the running check
+        self._companions = Companions(self, self._tell_opened)
+        self.when_closed(self._companions.close_all)
         if "method" not in traits:
             traits["method"] = first_method(loaded)
         super().__init__(loaded, **traits)
@@ -186,6 +189,8 @@ class Explorer(PicturedWidget):
     def _changed(self, change: Any) -> None:
         if self._task is None:
             return
+        if change["name"] == "image_index":
+            self._companions.image_changed()
         if change["name"] == "image_index" and self.region is not None:
             self.region = None  # a region belongs to its picture; this starts the job
         else:
@@ -281,6 +286,8 @@ class Explorer(PicturedWidget):
             self._reply("setup", setup(self.model, len(self.images)), self._revision)
             for kind, payload in self._shown.messages():
                 self._reply(kind, payload, self._revision)
+            if self._companions.payload()["tools"]:
+                self._tell_opened(self._companions.payload())
             if self._checked is not None:
                 self._reply("report", self._checked, self._revision)
             if self._checking is not None:
@@ -336,6 +343,13 @@ class Explorer(PicturedWidget):
 
         self._answer("crop", steps(), reply)
 
+    def _on_open(self, message: Message) -> None:
+        tool, wanted = str(message.payload.get("tool")), bool(message.payload.get("open", True))
+        self._companions.ask(tool, wanted)
+
+    def _tell_opened(self, payload: dict[str, Any]) -> None:
+        self._reply("opened", payload, self._revision)
+
     def _on_check(self, message: Message) -> None:
         if message.payload.get("module"):  # what shows a report is no part of what is saved
             code = {"script": bundle("report.js"), "style": bundle("report.css")}
@@ -375,6 +389,27 @@ class Explorer(PicturedWidget):
                 self._reply(kind, reply, self._revision)
 
         self._submit(kind, steps, finish)
+
+    def look_closer(self, tool: str) -> PicturedWidget:
+        """Open a tool below, on the same picture: "scrubber" or "attention".
+
+        Parameters
+        ----------
+        tool
+            "scrubber" for a `PathScrubber` that shares image, target, baseline and steps;
+            "attention" for an `AttentionView` of the present picture.
+
+        Returns
+        -------
+        PathScrubber or AttentionView
+            The one that is open already, if there is one. `close` it, and it leaves the page.
+
+        Raises
+        ------
+        XaiError
+            If there is no such tool, or the model has no gradients or no attention.
+        """
+        return self._companions.open(tool)
 
     # Display ------------------------------------------------------------------------------
 

@@ -1,43 +1,33 @@
 """The path scrubber: integrated gradients, followed by hand from the baseline to the picture."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import traitlets
-from traitlets import Dict, Int, Unicode, observe, validate
+from traitlets import observe
 
 from xai_widgets.errors import XaiError
-from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.path_stack import PathStack
 from xai_widgets.explanation import Explanation
+from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
-from xai_widgets.models.primitives import PreparedImage
-from xai_widgets.models.targets import FunctionTarget, RegionTarget, resolve_target
+from xai_widgets.models.targets import FunctionTarget
 from xai_widgets.superpixels import LabelMap, segment
-from xai_widgets.widgets.base import StateError, failure
+from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
-from xai_widgets.widgets.explorer import Explorer, as_state_error
+from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
-from xai_widgets.widgets.regions import check_region
 from xai_widgets.widgets.scrub_job import Scrubbed, ScrubJob
+from xai_widgets.widgets.scrub_state import ASKED, ScrubState
 
-PATHS = ("straight", "blur")
-PRECISIONS = ("float16", "float32")
-MIN_STEPS, MAX_STEPS = 8, 512
-ASKED = ("target", "baseline", "n_steps", "path", "precision")
 ORDER = ("picture", "prediction", "path")
 
 
-def _nothing() -> None:
-    """Stand in where there is no Explorer to leave."""
-
-
-class PathScrubber(PicturedWidget):
+class PathScrubber(ScrubState, PicturedWidget):
     """Scrub along the path of integrated gradients, from the baseline to the picture.
 
     Every step's contribution is sent once; the slider, the charts, the pixel under the pointer
@@ -54,6 +44,8 @@ class PathScrubber(PicturedWidget):
         Initial values of the traits.
     labels
         Names of the outputs, where the model does not carry them.
+    others
+        Other pictures, opened one by one: what the baseline "images" is drawn from.
     traits
         Initial values of the other traits.
 
@@ -68,14 +60,25 @@ class PathScrubber(PicturedWidget):
     baseline : str or dict
         Where the path starts: "black", "white", "grey", "mean", "zeros", "#rrggbb", "blur" or
         "blur 0.05" (a standard deviation of 5 % of the shorter side), "noise" (uniform) or
-        "noise 0.2" (the picture with normal noise of 20 % of the range). May be set to a picture,
-        a data set (its mean), or an array in the model's value range as well; the trait then
-        holds ``{"kind": "own", "name"}``.
+        "noise 0.2" (the picture with normal noise of 20 % of the range), "images" (the mean of
+        ``others``). May be set to a picture, a data set (its mean), or an array in the model's
+        value range as well; the trait then holds ``{"kind": "own", "name", "several"}``.
+    draws : int
+        Above 1, several baselines are drawn where the baseline is noise or a set of pictures, and
+        the straight paths from each of them are averaged, map by map and score by score: expected
+        gradients, `explain`'s ``"expected_gradients"`` with ``quadrature="trapezoid"``,
+        ``n_samples=n_steps`` and ``n_baselines=draws``. The input that is shown is the mean over
+        the draws. At most 64.
     n_steps : int
         Intervals of the path, 8 to 512. A power of two is refined most evenly.
+    tolerance : float or None
+        None for equal steps. A share of f(x) - f(baseline): the straight path from one baseline
+        is then cut finer where its error is largest until the errors sum to that share, with at
+        most ``n_steps + 1`` evaluations (``quadrature="adaptive"`` of integrated gradients).
     path : str
-        "straight" from the baseline, or "blur": from a blurred picture through all blurs between,
-        as blur IG does, whatever the baseline.
+        "straight" from the baseline; "guided" from the baseline, moving first what the score
+        depends on least, as guided IG does; or "blur": from a blurred picture through all blurs
+        between, as blur IG does, whatever the baseline.
     precision : str
         How maps are sent: "float16" (float32 where that is too coarse) or "float32".
     region : dict or None
@@ -91,15 +94,6 @@ class PathScrubber(PicturedWidget):
     """
 
     bundle_name = "scrubber"
-    _part: Callable[[], None] = staticmethod(_nothing)
-
-    image = traitlets.Any()
-    target = traitlets.Any(None, allow_none=True).tag(sync=True)
-    baseline = traitlets.Any("black").tag(sync=True)
-    n_steps = Int(64).tag(sync=True)
-    path = Unicode("straight").tag(sync=True)
-    precision = Unicode("float16").tag(sync=True)
-    region: Any = Dict(default_value=None, allow_none=True).tag(sync=True)
 
     def __init__(
         self,
@@ -109,9 +103,12 @@ class PathScrubber(PicturedWidget):
         baseline: Any = "black",
         n_steps: int = 64,
         labels: Sequence[str] | None = None,
+        others: Any = None,
         **traits: Any,
     ) -> None:
         loaded = load(model, labels=labels)
+        given = None if others is None else ImageSet(others)
+        self._others: Callable[[], Any] | None = None if given is None else lambda: given
         self._state_lock = threading.RLock()
         self._shown: dict[str, dict[str, Any]] = {}
         self._sent: list[dict[str, Any]] = []
@@ -129,8 +126,9 @@ class PathScrubber(PicturedWidget):
     def of(cls, explorer: Explorer, **traits: Any) -> "PathScrubber":
         """Return a scrubber of what an Explorer shows, and keep the two together.
 
-        They share the target, whichever changes it, and the scrubber follows the image. The
-        baseline and the steps are those of the Explorer's integrated gradients, unless given.
+        They share target, baseline and steps (those of the Explorer's integrated gradients),
+        whichever changes them, and the scrubber follows the image. The Explorer's other images
+        are what the baseline "images" is drawn from.
 
         Parameters
         ----------
@@ -139,104 +137,16 @@ class PathScrubber(PicturedWidget):
         traits
             Initial values of the scrubber's traits.
         """
-        chosen = explorer.parameters.get("integrated_gradients", {})
-        for name in ("baseline", "n_steps"):
-            if name in chosen:
-                traits.setdefault(name, chosen[name])
+        from xai_widgets.widgets.scrub_link import chosen, share
+
+        for name, value in chosen(explorer.parameters).items():
+            traits.setdefault(name, value)
         image = explorer.images[explorer.image_index]
         scrubber = cls(explorer.model, image, target=explorer.target, **traits)
-        link = traitlets.link((explorer, "target"), (scrubber, "target"))
-
-        def follow(change: Any) -> None:
-            scrubber.image = explorer.images[change["new"]]
-
-        explorer.observe(follow, "image_index")
-
-        def part() -> None:
-            link.unlink()
-            explorer.unobserve(follow, "image_index")
-
-        scrubber._part = part
+        if len(explorer.images) > 1:
+            scrubber._others = lambda: explorer.background(explorer.image_index)
+        scrubber.when_closed(share(explorer, scrubber))
         return scrubber
-
-    def close(self) -> None:
-        """Stop what is running, leave the Explorer, and remove the widget from all views."""
-        self._part()
-        self._part = _nothing
-        super().close()
-
-    # State --------------------------------------------------------------------------------
-
-    @validate("image")
-    def _check_image(self, proposal: Any) -> PreparedImage:
-        value = proposal["value"]
-        prepared: PreparedImage = self.model.prepare(value)
-        return prepared
-
-    @validate("target")
-    def _check_target(self, proposal: Any) -> dict[str, Any] | None:
-        value = proposal["value"]
-        with as_state_error():
-            if value is None:
-                return None
-            if isinstance(value, dict) and value.get("name") in self._functions:
-                return self._functions[value["name"]].to_dict()
-            target = resolve_target(value, self.model.labels, 0)
-            if isinstance(target, RegionTarget):
-                raise StateError(
-                    "The scrubber explains a class over the whole picture: give the class, or use "
-                    "explain for a class over a region."
-                )
-            if isinstance(target, FunctionTarget):
-                self._functions[target.name] = target
-            if target.layer is not None:
-                self.model.resolve_layer(target.layer)
-            return target.to_dict()
-
-    def asked_target(self, wire: Any) -> Any:
-        """Return a target of which only the wire form was kept, functions with their code."""
-        if wire is not None and wire["kind"] == "function":
-            return self._functions[wire["name"]]
-        return wire
-
-    @validate("baseline")
-    def _check_baseline(self, proposal: Any) -> str | dict[str, Any]:
-        value = proposal["value"]
-        if isinstance(value, dict) and value.get("name") in self._baselines:
-            return dict(value)
-        image = self._trait_values.get("image")
-        with as_state_error():
-            if isinstance(image, PreparedImage):  # else it is checked by the job
-                baseline_values(self.model, image, value)
-        if isinstance(value, str) and (value in BASELINES or not Path(value).exists()):
-            return value
-        name = f"own {len(self._baselines) + 1}"
-        self._baselines[name] = value
-        return {"kind": "own", "name": name}
-
-    def asked_baseline(self, wire: str | Mapping[str, Any]) -> Any:
-        """Return a baseline of which only the wire form was kept."""
-        return wire if isinstance(wire, str) else self._baselines[wire["name"]]
-
-    @validate("n_steps")
-    def _check_steps(self, proposal: Any) -> int:
-        value = int(proposal["value"])
-        if not MIN_STEPS <= value <= MAX_STEPS:
-            raise StateError(f"n_steps is {value}: give a number from {MIN_STEPS} to {MAX_STEPS}.")
-        return value
-
-    @validate("path", "precision")
-    def _check_choice(self, proposal: Any) -> str:
-        name, value = proposal["trait"].name, str(proposal["value"])
-        known = PATHS if name == "path" else PRECISIONS
-        if value not in known:
-            raise StateError(f"{name} cannot be {value!r}: use one of {known}.")
-        return value
-
-    @validate("region")
-    def _check_region(self, proposal: Any) -> dict[str, Any] | None:
-        with as_state_error():
-            return check_region(proposal["value"])
 
     @observe("image", *ASKED)
     def _changed(self, change: Any) -> None:
@@ -261,6 +171,20 @@ class PathScrubber(PicturedWidget):
             job = ScrubJob(self, self._revision, state)
             self._task = self._submit("scrub", job.steps(), job.finish)
             return self._task
+
+    def refuse(self, error: XaiError) -> None:
+        """Show why there is no path, until the picture is set again."""
+        with self._state_lock:
+            self._engine.cancel(self._owner, "scrub")
+            self._revision += 1
+            self._shown.clear()
+            self._sent.clear()
+            self._found = None
+            self._shown["accepted"] = {name: getattr(self, name) for name in ASKED}
+            self._reply("accepted", self._shown["accepted"], self._revision)
+            outcome = Outcome("error", error)
+            payload = {**failure(outcome), "stage": "explain", "withdrawn": []}
+            self._end(self._revision, outcome, payload)
 
     def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
         with self._state_lock:
@@ -327,7 +251,10 @@ class PathScrubber(PicturedWidget):
         """Return the messages that bring a new view up to date, in order."""
         with self._state_lock:
             known = self._shown
-            told = [("setup", setup(self.model, 1)), ("accepted", known.get("accepted", {}))]
+            told = [
+                ("setup", setup(self.model, 1 if self._others is None else 2)),
+                ("accepted", known.get("accepted", {})),
+            ]
             told += [(kind, known[kind]) for kind in ORDER if kind in known]
             told += [("stack", payload) for payload in self._sent]
             ends = ("result", "error", "cancelled")

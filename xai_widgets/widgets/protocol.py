@@ -23,6 +23,7 @@ BROWSER_KINDS = (
     "crop",
     "snapshot",
     "check",
+    "open",
 )
 
 KERNEL_KINDS = (
@@ -38,6 +39,7 @@ KERNEL_KINDS = (
     "rows",
     "path",
     "stack",
+    "opened",
     "result",
     "error",
     "cancelled",

@@ -19,6 +19,7 @@ from xai_widgets.explanation import SIGNED_COLOURS, Explanation, write_whole
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.protocol import pack
 from xai_widgets.widgets.scrub_picture import LINES, interpolated, largest
+from xai_widgets.widgets.scrub_state import ASKED
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.path_scrubber import PathScrubber
@@ -113,8 +114,7 @@ def to_html(scrubber: "PathScrubber") -> bytes:
         content, parts = pack(kind, 1, _lean(kind, payload))
         messages.append({"content": content, "sizes": [len(part) for part in parts]})
         buffers += parts
-    names = ("target", "baseline", "n_steps", "path", "precision")
-    traits = {name: getattr(scrubber, name) for name in names}
+    traits = {name: getattr(scrubber, name) for name in ASKED}
     head = json.dumps(
         {"traits": {**traits, "region": None, "offline": True}, "messages": messages}
     ).encode()

@@ -1,18 +1,27 @@
 """One job of the path scrubber: from a state of its traits to the steps of a path."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from xai_widgets.errors import MethodError, ModelError
-from xai_widgets.explainers.baselines import baseline_values, share_equal
+from xai_widgets.explainers.baselines import (
+    background_values,
+    baseline_values,
+    holds_several,
+    share_equal,
+)
 from xai_widgets.explainers.blur_ig import BlurIG, blurred
+from xai_widgets.explainers.expected_gradients import ExpectedGradients
+from xai_widgets.explainers.guided_ig import GuidedIG
 from xai_widgets.explainers.integrated_gradients import IntegratedGradients
-from xai_widgets.explainers.path_stack import Nodes, PathStack, Shown, path_stack
+from xai_widgets.explainers.path_stack import Nodes, PathStack
+from xai_widgets.explainers.path_walk import PathExplainer, path_stack
 from xai_widgets.explainers.run import explanation_of, predicted_outputs
+from xai_widgets.explainers.shown import Shown
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget, Target, resolve_target
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE = 1024
 CHUNK_BYTES = 4 * 1024**2
+KEYED = ("path", "baseline", "draws", "n_steps", "tolerance", "precision")
 CANDIDATES = ("blur", "mean", "grey", "white", "black")
 """Baselines that the hint compares, the one that is taken in a tie first."""
 
@@ -103,14 +113,8 @@ class ScrubJob:
     def _follow(self, image: PreparedImage, target: Target, lines: Sequence[Series]) -> Steps:
         scrubber, model, state = self._scrubber, self._scrubber.model, self._state
         n, precision = state["n_steps"], state["precision"]
-        explainer: IntegratedGradients | BlurIG
-        start = None
-        if state["path"] == "blur":
-            explainer = BlurIG(n_steps=n)
-        else:
-            baseline = scrubber.asked_baseline(state["baseline"])
-            explainer = IntegratedGradients(baseline=baseline, n_steps=n)
-            start = self._baseline(image, baseline)
+        explainer = self._explainer(scrubber.asked_baseline(state["baseline"]))
+        start = self._start(image, explainer)
         yield
         self._tell("path", self._description(image, target, lines, start, explainer))
         key = (
@@ -118,9 +122,10 @@ class ScrubJob:
             model.fingerprint,
             image.key,
             image.display.key,
-            *((name, repr(state[name])) for name in ("path", "baseline", "n_steps", "precision")),
+            *((name, repr(state[name])) for name in KEYED),
             target,
             tuple(line.index for line in lines),
+            self._source(),
         )
         cache = scrubber._engine.cache
         known: Scrubbed | None = cache.get(key)
@@ -185,15 +190,47 @@ class ScrubJob:
         for payload in stack_payloads(nodes):
             self._scrubber._tell_stack(payload, self._revision)
 
-    def _baseline(self, image: PreparedImage, baseline: Any) -> Any:
-        """Return a baseline, from memory where only the target has changed."""
-        cache = self._scrubber._engine.cache
-        key = ("baseline", self._scrubber.model.fingerprint, image.key, self._name())
+    def _explainer(self, baseline: Any) -> PathExplainer:
+        """Return the method of `explain` that the path takes apart."""
+        state = self._state
+        n, tolerance = state["n_steps"], state["tolerance"]
+        if state["path"] == "blur":
+            return BlurIG(n_steps=n)
+        if state["path"] == "guided":
+            return GuidedIG(baseline=baseline, n_steps=n)
+        if state["draws"] > 1 and holds_several(baseline):
+            return ExpectedGradients(
+                background=baseline,
+                n_samples=n,
+                quadrature="trapezoid",
+                n_baselines=state["draws"],
+            )
+        if tolerance is not None:
+            return IntegratedGradients(baseline, n, quadrature="adaptive", tolerance=tolerance)
+        return IntegratedGradients(baseline, n)
+
+    def _start(self, image: PreparedImage, explainer: PathExplainer) -> Any:
+        """Return the baseline, or several; from memory where only the target has changed."""
+        if isinstance(explainer, BlurIG):
+            return None
+        model, cache = self._scrubber.model, self._scrubber._engine.cache
+        draws = explainer.n_baselines if isinstance(explainer, ExpectedGradients) else 0
+        key = ("baseline", model.fingerprint, image.key, self._name(), draws, self._source())
         values = cache.get(key)
         if values is None:
-            values = baseline_values(self._scrubber.model, image, baseline)
+            if isinstance(explainer, ExpectedGradients):
+                asked = explainer.background, explainer.seed, draws
+                values = background_values(model, image, *asked)
+            else:
+                values = baseline_values(model, image, explainer.baseline)
             cache.put(key, values, values.nbytes)
         return values
+
+    def _source(self) -> Hashable:
+        """Return whose baseline it is: pictures of its own mean something else to each scrubber."""
+        baseline = self._state["baseline"]
+        own = baseline == "images" or not isinstance(baseline, str)
+        return self._scrubber._owner if own else None
 
     def _name(self) -> str:
         baseline = self._state["baseline"]
@@ -205,15 +242,14 @@ class ScrubJob:
         target: Target,
         lines: Sequence[Series],
         start: Any,
-        explainer: IntegratedGradients | BlurIG,
+        explainer: PathExplainer,
     ) -> dict[str, Any]:
         model = self._scrubber.model
-        first = start
-        share = None
+        first, draws = start, 1
         if isinstance(explainer, BlurIG):
             first = blurred(image.values, explainer.max_sigma * min(image.values.shape[:2]))
-        else:
-            share = share_equal(model, image, start)
+        elif isinstance(explainer, ExpectedGradients):
+            first, draws = start.mean(0), len(start)
         return {
             "key": f"{self._revision}",
             "n_steps": self._state["n_steps"],
@@ -225,7 +261,9 @@ class ScrubJob:
             "target_text": target.text(model.labels),
             "path": self._state["path"],
             "baseline": self._name(),
-            "share_equal": share,
+            "rule": "backward" if isinstance(explainer, GuidedIG) else "trapezoid",
+            "tolerance": explainer.tolerance if _adaptive(explainer) else None,
+            "draws": draws,
         }
 
     def _hint(
@@ -249,6 +287,7 @@ class ScrubJob:
         explanation = self._done.explanation
         # The hint says more about hidden pixels than the note would.
         told = {k: v for k, v in explanation.diagnostics.items() if k != "share_equal_to_baseline"}
+        known = self._done.stack.convergence
         return {
             "seconds": round(time.perf_counter() - self._started, 3),
             "cached": self._cached,
@@ -257,18 +296,25 @@ class ScrubJob:
             "facts": facts(explanation),
             "notes": notes(replace(explanation, diagnostics=told)),
             "hint": self._done.hint,
+            "convergence": None if known is None else asdict(known),
         }
+
+
+def _adaptive(explainer: PathExplainer) -> TypeGuard[IntegratedGradients]:
+    return isinstance(explainer, IntegratedGradients) and explainer.quadrature == "adaptive"
 
 
 def stack_payloads(nodes: Nodes, limit_bytes: int = CHUNK_BYTES) -> Iterator[dict[str, Any]]:
     """Yield the payloads of the `stack` messages of some points, each of a bounded size."""
     each = max(1, nodes.nbytes // max(1, len(nodes.positions)))
     step = max(1, limit_bytes // each)
+    halves = nodes.maps.dtype == np.float16
     for start in range(0, len(nodes.positions), step):
         part = slice(start, start + step)
         yield {
-            "positions": np.array(nodes.positions[part], dtype=np.uint16),
-            "array": nodes.maps[part],
+            "positions": np.array(nodes.positions[part], dtype=np.float32),
+            # The bits of half precision, as browsers have no such numbers.
+            "array": nodes.maps[part].view(np.uint16) if halves else nodes.maps[part],
             "scales": nodes.scales[part],
             "scores": nodes.scores[part],
             "pictures": None if nodes.pictures is None else nodes.pictures[part],

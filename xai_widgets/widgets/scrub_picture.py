@@ -23,7 +23,7 @@ def largest(maps: Any) -> float:
 
 def interpolated(stack: PathStack, path: Mapping[str, Any], index: int) -> Pixels:
     """Return what the model saw at a point, uint8 [H, W, 3]."""
-    position = int(stack.positions[index])
+    position = stack.positions[index]
     for part in stack.parts:
         if part.pictures is not None and position in part.positions:
             return np.asarray(part.pictures[part.positions.index(position)])
@@ -66,7 +66,10 @@ def draw_sweep(stack: PathStack, explanation: Explanation, path: Mapping[str, An
     for ax in (chart, gap):
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
-    title = f"{explanation.title} for {explanation.target_text}, from {path['baseline']}"
+    start = "a blurred picture" if path["path"] == "blur" else path["baseline"]
+    if path["draws"] > 1:
+        start = f"{path['draws']} draws of {start}"
+    title = f"{explanation.title} for {explanation.target_text}, from {start}"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

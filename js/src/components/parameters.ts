@@ -38,6 +38,8 @@ export function helpText({ help, minimum, maximum }: ParameterInfo): string {
   return [help, range && `${range}.`].filter(Boolean).join(" ");
 }
 
+const ownOption = (input: HTMLElement) => input.querySelector<HTMLOptionElement>("option[data-own]");
+
 export function parameterForm(context: Context): Part {
   const { store } = context;
   const fields = h("div", { class: "xaiw-fields" });
@@ -97,14 +99,23 @@ export function parameterForm(context: Context): Part {
             step: info.kind === "bool" ? null : (info.step ?? (info.kind === "int" ? 1 : "any")),
           });
     input.addEventListener("change", () => {
-      const read = readField(info, input.value, input instanceof HTMLInputElement && input.checked);
+      const read = ownOption(input)?.selected
+        ? { value: input.value }
+        : readField(info, input.value, input instanceof HTMLInputElement && input.checked);
       setAttr(input, "aria-invalid", "wrong" in read ? true : null);
       setText(wrong, "wrong" in read ? read.wrong : "");
       if ("value" in read) change(info, read.value);
     });
     setters.push((value) => {
       if (input instanceof HTMLInputElement && info.kind === "bool") input.checked = value === true;
-      else if (input.value !== String(value)) input.value = String(value ?? "");
+      else if (input.value !== String(value)) {
+        input.value = String(value ?? "");
+        // What was set elsewhere and is none of the choices, such as a colour, is listed as long as it holds.
+        ownOption(input)?.remove();
+        if (input instanceof HTMLSelectElement && input.value !== String(value) && value !== null) {
+          input.append(h("option", { value, selected: true, "data-own": true }, String(value)));
+        }
+      }
       setAttr(input, "aria-invalid", null);
       setText(wrong, "");
     });

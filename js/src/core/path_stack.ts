@@ -1,33 +1,68 @@
-// The numbers of a scrubbed path: maps at points, prefix sums made once, curves, gaps. Twin of explainers/path_stack.py.
-import type { PathMessage, StackMessage } from "./protocol";
+// The numbers of a scrubbed path: maps as they came, prefix sums at every eighth, curves, gaps. Twin of explainers/path_stack.py.
+import { fromHalf } from "./codec";
+import type { ConvergenceMessage, PathMessage, StackMessage } from "./protocol";
+
+/** A sum is kept at every eighth point: any other is at most four maps away. */
+export const EVERY = 8;
 
 /** One point of the path. */
 export interface PathNode {
   position: number;
   alpha: number;
-  /** The derivative of the score along the path, pixel by pixel: its sum is the slope. */
-  map: Float32Array;
+  /** The derivative of the score along the path, pixel by pixel, over `scale`; half precision as its bits. */
+  values: Uint16Array | Float32Array;
+  scale: number;
+  /** The sum of the map. */
   slope: number;
   scores: Float32Array;
   picture: Uint8Array | null;
+  /** How many came before it. */
+  order: number;
 }
 
-/** The trapezoid at some number of evaluations. */
+/** The sum of the attribution by some number of evaluations. */
 export interface Convergence {
   evaluations: number;
   gap: number;
 }
+
+let numbers: Float32Array | null = null;
+/** The number for each pattern of bits of half precision. */
+const halves = () => {
+  numbers ??= Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits));
+  return numbers;
+};
+
+/** Adds a map, `factor` times. */
+function add(into: Float32Array, { values, scale }: PathNode, factor: number): void {
+  const by = scale * factor;
+  if (values instanceof Uint16Array) {
+    const table = halves();
+    for (let i = 0; i < into.length; i += 1) into[i] += by * table[values[i]];
+  } else for (let i = 0; i < into.length; i += 1) into[i] += by * values[i];
+}
+
+const at = ({ values, scale }: PathNode, pixel: number) =>
+  scale * (values instanceof Uint16Array ? halves()[values[pixel]] : values[pixel]);
 
 export class PathStack {
   readonly height: number;
   readonly width: number;
   /** The points that are here, ascending. */
   nodes: PathNode[] = [];
-  /** The attribution up to each of them: a jump to any step is a look-up. */
-  accumulated: Float32Array[] = [];
-  /** Sums of the maps of `accumulated`. */
+  /** Sums of the attribution up to each of them. */
   sums: number[] = [];
+  /** Every point is here. */
+  finished = false;
+  /** How the gap shrinks, where that cannot be told from the maps. */
+  told: ConvergenceMessage | null = null;
   #known = new Set<number>();
+  /** How many points there were after each message. */
+  #history: number[] = [];
+  /** The attribution up to every eighth point: a jump to any step is a look-up and a few additions. */
+  #marks: Float32Array[] = [];
+  #sum = { index: -1, data: new Float32Array() };
+  #map = { index: -1, data: new Float32Array() };
   #clean = true;
 
   constructor(readonly path: PathMessage) {
@@ -35,58 +70,112 @@ export class PathStack {
   }
 
   get complete(): boolean {
-    return this.nodes.length === this.path.n_steps + 1;
+    return this.finished || (!this.uneven && this.nodes.length === this.path.n_steps + 1);
+  }
+
+  /** The points are where they are needed, not at equal distances. */
+  get uneven(): boolean {
+    return this.path.tolerance !== null;
+  }
+
+  /** Bytes of the maps, pictures and sums. */
+  get nbytes(): number {
+    const { nodes } = this;
+    const own = nodes.reduce(
+      (sum, { values, picture }) => sum + values.byteLength + (picture?.length ?? 0),
+      0,
+    );
+    return [...this.#marks, this.#sum.data, this.#map.data].reduce(
+      (sum, { byteLength }) => sum + byteLength,
+      own,
+    );
   }
 
   /** Takes points in; call `settle` before reading. */
   add({ positions, array, scales, scores, pictures }: StackMessage): void {
     const size = this.height * this.width;
     const series = scores.shape[1];
+    const once = new Float32Array(size);
     positions.data.forEach((position, k) => {
       if (this.#known.has(position)) return;
       this.#known.add(position);
-      const map = array.data.slice(k * size, (k + 1) * size);
-      const scale = scales.data[k];
-      let slope = 0;
-      for (let i = 0; i < size; i += 1) {
-        map[i] *= scale;
-        slope += map[i];
-      }
-      this.nodes.push({
+      const node: PathNode = {
         position,
         alpha: position / this.path.n_steps,
-        map,
-        slope,
+        values: array.data.subarray(k * size, (k + 1) * size),
+        scale: scales.data[k],
+        slope: 0,
         scores: scores.data.slice(k * series, (k + 1) * series),
-        picture: pictures ? pictures.data.slice(k * size * 3, (k + 1) * size * 3) : null,
-      });
+        picture: pictures ? pictures.data.subarray(k * size * 3, (k + 1) * size * 3) : null,
+        order: this.nodes.length,
+      };
+      once.fill(0);
+      add(once, node, 1);
+      for (let i = 0; i < size; i += 1) node.slope += once[i];
+      this.nodes.push(node);
     });
+    this.#history.push(this.nodes.length);
     this.nodes.sort((a, b) => a.position - b.position);
     this.#clean = false;
   }
 
-  /** Makes the prefix sums of what is here: a trapezoid over whatever points there are. */
+  /** Makes the prefix sums of what is here, whatever points there are. */
   settle(): void {
     if (this.#clean) return;
     this.#clean = true;
-    const size = this.height * this.width;
-    const { nodes, accumulated } = this;
-    this.sums = [];
-    nodes.forEach((node, k) => {
-      const into = accumulated[k] ?? new Float32Array(size);
-      accumulated[k] = into;
-      if (k === 0) {
-        into.fill(0);
-        this.sums.push(0);
-        return;
+    this.#sum.index = this.#map.index = -1;
+    const { nodes } = this;
+    const running = new Float32Array(this.height * this.width);
+    let sum = 0;
+    this.sums = nodes.map((node, k) => {
+      const [left, right] = this.#sides(k);
+      if (k % EVERY) add(running, node, left + right);
+      else {
+        add(running, node, left);
+        const mark = this.#marks[k / EVERY] ?? new Float32Array(running.length);
+        this.#marks[k / EVERY] = mark;
+        mark.set(running);
+        add(running, node, right);
       }
-      const before = nodes[k - 1];
-      const last = accumulated[k - 1];
-      const half = (node.alpha - before.alpha) / 2;
-      const [a, b] = [before.map, node.map];
-      for (let i = 0; i < size; i += 1) into[i] = last[i] + half * (a[i] + b[i]);
-      this.sums.push(this.sums[k - 1] + half * (before.slope + node.slope));
+      const here = sum + left * node.slope;
+      sum = here + right * node.slope;
+      return here;
     });
+  }
+
+  /** What a point's map counts in the stretches that end and that begin there. */
+  #sides(k: number): [number, number] {
+    const { nodes } = this;
+    const before = k > 0 ? nodes[k].alpha - nodes[k - 1].alpha : 0;
+    const after = k < nodes.length - 1 ? nodes[k + 1].alpha - nodes[k].alpha : 0;
+    return this.path.rule === "backward" ? [before, 0] : [before / 2, after / 2];
+  }
+
+  /** The attribution up to a point; good until another one is asked for. */
+  accumulated(k: number): Float32Array {
+    const sum = this.#sum;
+    if (sum.index === k) return sum.data;
+    const mark = EVERY * Math.min(Math.round(k / EVERY), this.#marks.length - 1);
+    if (!sum.data.length) sum.data = new Float32Array(this.height * this.width);
+    sum.data.set(this.#marks[mark / EVERY]);
+    const [low, high, sign] = mark < k ? [mark, k, 1] : [k, mark, -1];
+    for (let j = low; low < high && j <= high; j += 1) {
+      const [left, right] = this.#sides(j);
+      add(sum.data, this.nodes[j], sign * ((j > low ? left : 0) + (j < high ? right : 0)));
+    }
+    sum.index = k;
+    return sum.data;
+  }
+
+  /** The map of a point; good until another one is asked for. */
+  map(k: number): Float32Array {
+    const map = this.#map;
+    if (map.index === k) return map.data;
+    if (!map.data.length) map.data = new Float32Array(this.height * this.width);
+    map.data.fill(0);
+    add(map.data, this.nodes[k], 1);
+    map.index = k;
+    return map.data;
   }
 
   /** The point that is nearest to a position, among those that are here; -1 without any. */
@@ -104,18 +193,22 @@ export class PathStack {
     return before && position - before.position < nodes[low].position - position ? low - 1 : low;
   }
 
-  /** Weight of a point in the trapezoid; half at both ends. */
+  /** The position at an alpha; where steps are equal, of a step. */
+  positionOf(alpha: number): number {
+    const position = alpha * this.path.n_steps;
+    return this.uneven ? position : Math.round(position);
+  }
+
+  /** Weight of a point's map in the sum; half at both ends of a trapezoid. */
   weight(k: number): number {
-    const { nodes } = this;
-    const before = k > 0 ? nodes[k].alpha - nodes[k - 1].alpha : 0;
-    const after = k < nodes.length - 1 ? nodes[k + 1].alpha - nodes[k].alpha : 0;
-    return (before + after) / 2;
+    const [left, right] = this.#sides(k);
+    return left + right;
   }
 
   /** What a point adds to the attribution. */
   contribution(k: number): Float32Array {
     const weight = this.weight(k);
-    return this.nodes[k].map.map((value) => value * weight);
+    return this.map(k).map((value) => value * weight);
   }
 
   /** What is left of f(x(alpha)) - f(b) at a point, with its sign: attribution minus score. */
@@ -138,9 +231,15 @@ export class PathStack {
 
   /** Derivative and accumulated value along the path, of a pixel or summed over a mask on the grid. */
   curve(pixels: readonly number[]): { slope: number[]; sum: number[] } {
-    const along = (maps: Float32Array[]) =>
-      maps.map((map) => pixels.reduce((total, pixel) => total + map[pixel], 0));
-    return { slope: along(this.nodes.map(({ map }) => map)), sum: along(this.accumulated) };
+    const slope = this.nodes.map((node) => pixels.reduce((total, pixel) => total + at(node, pixel), 0));
+    let total = 0;
+    const sum = slope.map((value, k) => {
+      const [left, right] = this.#sides(k);
+      const here = total + left * value;
+      total = here + right * value;
+      return here;
+    });
+    return { slope, sum };
   }
 
   /** First alpha at which so much of the final sum is reached, read between the points; null without a change. */
@@ -155,11 +254,15 @@ export class PathStack {
     return null;
   }
 
-  /** The gap of every coarser trapezoid that is part of this one, from coarse to fine. */
+  /** How the gap shrank: of every coarser trapezoid in this one, or of the points as they came. */
   convergence(): Convergence[] {
-    const { nodes } = this;
-    const n = this.path.n_steps;
-    if (!this.complete) return [];
+    const { nodes, path, told } = this;
+    if (!this.complete || !nodes.length) return [];
+    if (told) return told.levels.map(([evaluations, gap]) => ({ evaluations, gap }));
+    if (this.uneven) return this.#rounds();
+    const n = path.n_steps;
+    // Guided by gradients, a path of fewer steps is another one; of a blur path it is told.
+    if (path.path !== "straight") return [{ evaluations: nodes.length, gap: this.gap(nodes.length - 1).gap }];
     const change = nodes[n].scores[0] - nodes[0].scores[0];
     const found: Convergence[] = [];
     for (let stride = n & -n; stride >= 1; stride /= 2) {
@@ -170,18 +273,47 @@ export class PathStack {
     return found;
   }
 
-  /** How much the map changed when the last halving was made: L1 difference over L1 size; null for an odd number. */
-  refinement(): number | null {
+  /** The gap after some of the messages, from few points to all: any of them are a trapezoid. */
+  #rounds(): Convergence[] {
     const { nodes } = this;
+    const found: Convergence[] = [];
+    for (const count of [...this.#history].reverse()) {
+      const known = nodes.filter(({ order }) => order < count);
+      const last = known[known.length - 1];
+      const few = found.length > 0 && count > found[0].evaluations / 1.4;
+      if (few || found.length > 6 || last.alpha < 1 || known[0].alpha > 0) continue;
+      let gap = known[0].scores[0] - last.scores[0];
+      known.slice(1).forEach((node, k) => {
+        gap += ((node.alpha - known[k].alpha) / 2) * (node.slope + known[k].slope);
+      });
+      found.unshift({ evaluations: count, gap });
+    }
+    return found;
+  }
+
+  /** The errors of all stretches, which are known exactly, by magnitude, as a share of the score's change. */
+  error(): number {
+    const { nodes, sums } = this;
+    let total = 0;
+    for (let k = 1; k < nodes.length; k += 1) {
+      total += Math.abs(sums[k] - sums[k - 1] - (nodes[k].scores[0] - nodes[k - 1].scores[0]));
+    }
+    return total / Math.abs(nodes[nodes.length - 1].scores[0] - nodes[0].scores[0]);
+  }
+
+  /** How much the map changed when the last halving was made: L1 difference over L1 size; null where that is not known. */
+  refinement(): number | null {
+    const { nodes, told } = this;
     const n = this.path.n_steps;
-    if (!this.complete || n % 2) return null;
-    const fine = this.accumulated[n];
+    if (told) return told.moved;
+    if (!this.complete || n % 2 || this.uneven || this.path.path !== "straight") return null;
+    const coarse = new Float32Array(this.height * this.width);
+    for (let at = 0; at <= n; at += 2) add(coarse, nodes[at], (at % n ? 2 : 1) / n);
+    const fine = this.accumulated(n);
     let difference = 0;
     let total = 0;
     for (let i = 0; i < fine.length; i += 1) {
-      let coarse = (nodes[0].map[i] + nodes[n].map[i]) / 2;
-      for (let at = 2; at < n; at += 2) coarse += nodes[at].map[i];
-      difference += Math.abs((coarse * 2) / n - fine[i]);
+      difference += Math.abs(coarse[i] - fine[i]);
       total += Math.abs(fine[i]);
     }
     return total ? difference / total : null;
@@ -192,13 +324,22 @@ export class PathStack {
 export function verdictOf(stack: PathStack): string {
   const levels = stack.convergence();
   if (!levels.length) return "";
-  const n = stack.path.n_steps;
-  const change = Math.abs(stack.nodes[n].scores[0] - stack.nodes[0].scores[0]);
+  const { nodes, path } = stack;
+  const change = Math.abs(nodes[nodes.length - 1].scores[0] - nodes[0].scores[0]);
   const last = levels[levels.length - 1];
   const relative = change ? Math.abs(last.gap) / change : Number.POSITIVE_INFINITY;
   const moved = stack.refinement();
   const percent = (share: number) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
   if (!change) return "The score does not change along the path: there is nothing to distribute.";
+  if (path.tolerance !== null) {
+    const error = stack.error();
+    const sum = `The errors of all stretches sum to ${percent(error)} of the change`;
+    if (error <= path.tolerance) return `${sum}: within the tolerance of ${percent(path.tolerance)}.`;
+    return `${sum}: more steps are needed for the tolerance of ${percent(path.tolerance)}.`;
+  }
+  if (path.path === "guided") {
+    return `The gap is ${percent(relative)} of the change. Another number of steps is another path: more need not narrow it.`;
+  }
   if (moved !== null && relative < 0.01 && moved < 0.05) {
     return `More steps will not help: the last doubling moved the map by ${percent(moved)}.`;
   }

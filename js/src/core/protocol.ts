@@ -14,6 +14,7 @@ export const TO_KERNEL = [
   "crop",
   "snapshot",
   "check",
+  "open",
 ] as const;
 
 export const TO_BROWSER = [
@@ -29,6 +30,7 @@ export const TO_BROWSER = [
   "rows",
   "path",
   "stack",
+  "opened",
   "result",
   "error",
   "cancelled",
@@ -234,6 +236,7 @@ export interface Result {
   notes: Finding[];
   /** Of the path scrubber: which baseline hides least where the present one hides much. */
   hint?: BaselineHint | null;
+  convergence?: ConvergenceMessage | null;
 }
 
 /** Shares of the picture that equal the baseline, 0..1. */
@@ -294,19 +297,38 @@ export interface PathMessage {
   series: { role: "target" | "class" | "contrast" | "runner-up"; text: string }[];
   target: Target;
   target_text: string;
-  path: "straight" | "blur";
+  path: "straight" | "guided" | "blur";
   baseline: string;
-  share_equal: number | null;
+  /** How maps become a sum: a trapezoid, or each map is of the step that led to its point. */
+  rule: "trapezoid" | "backward";
+  /** Of uneven steps; null where they are equal. */
+  tolerance: number | null;
+  /** Maps and scores are means over so many baselines, and so is the picture at the start. */
+  draws: number;
+}
+
+/** Of a path whose convergence cannot be told from its maps: evaluations with their gaps, and how far the map moved last. */
+export interface ConvergenceMessage {
+  levels: [number, number][];
+  moved: number | null;
 }
 
 /** Some points of the path, in no order: maps [k, H, W] times their scales, scores [k, S]. */
 export interface StackMessage {
-  positions: NDArray<Uint16Array>;
-  array: NDArray<Float32Array>;
+  positions: NDArray<Float32Array>;
+  /** Half precision comes as its bits. */
+  array: NDArray<Uint16Array | Float32Array>;
   scales: NDArray<Float32Array>;
   scores: NDArray<Float32Array>;
   /** What the model saw, [k, H, W, 3], where it is not on the line between the ends. */
   pictures: NDArray<Uint8Array> | null;
+}
+
+export type Tool = "scrubber" | "attention";
+
+/** What is open below the Explorer: the id of each tool's model, or why there is none. */
+export interface OpenedMessage {
+  tools: Partial<Record<Tool, { model: string | null; error: string | null }>>;
 }
 
 /** The readiness check's answer: a report, or why there is none. */
@@ -334,6 +356,7 @@ export interface Payloads {
   rows: { layer: number; start: number; array: NDArray };
   path: PathMessage;
   stack: StackMessage;
+  opened: OpenedMessage;
   result: Result;
   error: Failure;
   cancelled: { message: string };

@@ -13,6 +13,7 @@ import type {
   MapMessage,
   MethodInfo,
   Module,
+  OpenedMessage,
   OtherTarget,
   Payloads,
   Picture,
@@ -26,6 +27,7 @@ import type {
   Target,
   Thumbnail,
   ToBrowser,
+  Tool,
 } from "./protocol";
 import { upsample } from "./renderer";
 import { scaleOf } from "./stats";
@@ -42,7 +44,8 @@ export type Topic =
   | "thumbnails"
   | "superpixels"
   | "crop"
-  | "report";
+  | "report"
+  | "opened";
 
 /** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
 export const TRAITS = [
@@ -95,6 +98,8 @@ export class Store extends JobStore<Topic, Setup> {
   /** The readiness check of the model, once somebody asked for it; `checking` while it runs. */
   report: ReportMessage | null = null;
   checking: Progress | null = null;
+  /** The tools that are open below. */
+  opened: OpenedMessage["tools"] = {};
   /** What shows a report, and its styles; they come when they are first asked for. */
   reporter: (ReportModule & Pick<Module, "style">) | null = null;
 
@@ -328,6 +333,10 @@ export class Store extends JobStore<Topic, Setup> {
         if ((payload as Crop).array) this.crop = payload as Crop;
         this.emit("crop");
         break;
+      case "opened":
+        this.opened = (payload as OpenedMessage).tools;
+        this.emit("opened");
+        break;
       case "checking":
         this.checking = payload as Progress;
         this.emit("report");
@@ -342,6 +351,11 @@ export class Store extends JobStore<Topic, Setup> {
         void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
         break;
     }
+  }
+
+  /** Asks for a tool below, or for its end. */
+  open(tool: Tool, open: boolean): void {
+    this.channel.send("open", { tool, open });
   }
 
   protected override fellSilent(): void {

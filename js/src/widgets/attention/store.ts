@@ -23,6 +23,11 @@ export class AttentionStore extends JobStore<"traits" | "picture" | "attention">
     for (const trait of ["layer", "head", "query"]) {
       model.on(`change:${trait}`, () => this.emit("traits"));
     }
+    // Hosts may keep a closed widget's model for as long as its page is open.
+    signal?.addEventListener("abort", () => {
+      this.attention = null;
+      this.matrices = [];
+    });
   }
 
   get<K extends keyof Traits>(trait: K): Traits[K] {

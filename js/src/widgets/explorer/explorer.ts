@@ -18,6 +18,7 @@ import { Display } from "../../core/display";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
 import type { Store } from "../../core/store";
 import { Viewport } from "../../core/viewport";
+import { companions, type Host } from "./companions";
 
 const EVERYTHING: Change[] = [
   "setup",
@@ -30,10 +31,13 @@ const EVERYTHING: Change[] = [
   "traits",
   "cursor",
   "status",
+  "opened",
 ];
 
 export class Explorer {
   readonly root: HTMLElement;
+  /** Tools that are open; they stand below, as they are widgets of their own. */
+  readonly below: HTMLElement;
   #parts: Part[];
   #views: Views;
   #live = h("div", { class: "xaiw-sr", "aria-live": "polite" });
@@ -45,6 +49,7 @@ export class Explorer {
   constructor(
     private readonly store: Store,
     signal?: AbortSignal,
+    host?: Host,
   ) {
     const context: Context = {
       store,
@@ -62,6 +67,10 @@ export class Explorer {
     this.#views = linkedViews(context, region, (change) => this.#update(change));
     const rail = imageRail(context);
     const side = [targetPicker, layerPicker, methodPicker, parameterForm].map((make) => make(context));
+    const closer = companions(store, host);
+    this.below = closer.root;
+    this.#forget.push(closer.remove);
+    side.push(closer.buttons);
     const tools = regionTools(context, this.#views.drawing);
     const sign = signControl(context);
     const zoom = zoomControl(context, this.#views.panes);
@@ -133,6 +142,7 @@ export class Explorer {
     for (const forget of this.#forget) forget();
     this.#forget = [];
     this.root.remove();
+    this.below.remove();
   }
 
   #update(change: Change): void {

@@ -10,10 +10,10 @@ export default () => {
       // Never awaits the kernel: messages wait until this returns, and it is given up after 2 s.
       store = new Store(model, signal);
     },
-    render({ model, el, signal }: RenderProps) {
+    render({ model, el, signal, host }: RenderProps) {
       store ??= new Store(model);
-      const explorer = new Explorer(store, signal);
-      el.append(explorer.root);
+      const explorer = new Explorer(store, signal, host);
+      el.append(explorer.root, explorer.below);
       store.hello();
       return () => explorer.remove();
     },

@@ -2,7 +2,7 @@
 
 import { segmented, slider } from "../../components/controls";
 import { h, setAttr, setText } from "../../core/dom";
-import type { ScrubberStore } from "./store";
+import type { Asked, ScrubberStore } from "./store";
 
 const BASELINES: [string, string][] = [
   ["black", "Black"],
@@ -13,7 +13,10 @@ const BASELINES: [string, string][] = [
   ["blur", "Blur"],
   ["noise", "Noise"],
   ["zeros", "Zero tensor"],
+  ["images", "Other pictures"],
 ];
+const DRAWS = [1, 4, 8, 16, 32];
+const TOLERANCES = [0.1, 0.05, 0.02, 0.01, 0.005];
 const STEPS = [8, 16, 32, 64, 128, 256, 512];
 const SIGMA = { blur: 0.12, noise: 0.2 } as const;
 
@@ -50,20 +53,39 @@ export function askingForm(store: ScrubberStore, colourOfRegion: () => string | 
     { "aria-label": "Steps" },
     ...STEPS.map((n) => h("option", { value: n }, String(n))),
   );
+  const draws = h("select", { "aria-label": "Draws" });
+  const tolerance = h(
+    "select",
+    { "aria-label": "Tolerance" },
+    h("option", { value: "" }, "Equal steps"),
+    ...TOLERANCES.map((share) => h("option", { value: share }, `${+(share * 100).toFixed(1)} %`)),
+  );
+  tolerance.title =
+    "Adaptive: steps are halved where the error is largest, until all errors sum to this share of the score\u2019s change";
   const path = segmented(
     "radiogroup",
     "Path",
     [
       { value: "straight", text: "Straight", title: "In a straight line from the baseline to the picture" },
+      {
+        value: "guided",
+        text: "Guided",
+        title: "Moves first what the score depends on least, as guided IG does",
+      },
       { value: "blur", text: "Blur", title: "Through ever sharper pictures, as blur IG does" },
     ],
-    (value) => store.ask({ path: value as "straight" | "blur" }),
+    (value) => store.ask({ path: value as Asked["path"] }),
   );
   const row = (text: string, ...children: Node[]) =>
     h("div", { class: "xaiw-field" }, h("span", {}, text), h("span", { class: "xaiw-input" }, ...children));
   const colourRow = row("", colour, fromRegion);
+  colourRow.classList.add("is-end");
   const sigmaRow = h("div", { class: "xaiw-sigma" }, sigma.root);
   const baselineRow = row("Baseline", kind);
+  const drawsRow = row("Draws", draws);
+  const toleranceRow = row("Adaptive", tolerance);
+  const stepsRow = row("Steps", steps);
+  const stepsText = stepsRow.firstChild as HTMLElement;
   const note = h("small");
   const root = h(
     "section",
@@ -72,11 +94,13 @@ export function askingForm(store: ScrubberStore, colourOfRegion: () => string | 
     h(
       "div",
       { class: "xaiw-fields" },
+      path.root,
       baselineRow,
       colourRow,
       sigmaRow,
-      row("Steps", steps),
-      row("Runs", path.root),
+      drawsRow,
+      stepsRow,
+      toleranceRow,
       note,
     ),
   );
@@ -98,6 +122,12 @@ export function askingForm(store: ScrubberStore, colourOfRegion: () => string | 
   });
   steps.addEventListener("change", () => store.ask({ n_steps: Number(steps.value) }));
 
+  draws.addEventListener("change", () => store.ask({ draws: Number(draws.value) }));
+  tolerance.addEventListener("change", () =>
+    store.ask({ tolerance: tolerance.value === "" ? null : Number(tolerance.value) }),
+  );
+  const images = kind.querySelector('[value="images"]') as HTMLOptionElement;
+
   return {
     root,
     update() {
@@ -107,30 +137,58 @@ export function askingForm(store: ScrubberStore, colourOfRegion: () => string | 
       const shown = text.startsWith("#") ? "colour" : name;
       kind.value = shown;
       if (text.startsWith("#")) colour.value = text;
-      const straight = store.asked("path") !== "blur";
-      baselineRow.hidden = !straight;
-      colourRow.hidden = !straight || (shown !== "colour" && !store.get("region"));
+      images.hidden = images.disabled = (store.setup?.n_images ?? 1) < 2;
+      const runs = store.asked("path");
+      const based = runs !== "blur";
+      baselineRow.hidden = !based;
+      colourRow.hidden = !based || (shown !== "colour" && !store.get("region"));
       colour.hidden = shown !== "colour";
       fromRegion.hidden = !store.get("region");
-      sigmaRow.hidden = !straight || (name !== "blur" && name !== "noise");
+      sigmaRow.hidden = !based || (name !== "blur" && name !== "noise");
       if (name === "blur" || name === "noise") {
         sigma.set(Math.round(100 * (amount ? Number(amount) : SIGMA[name])));
       }
-      const n = store.asked("n_steps");
-      if (!STEPS.includes(n) && ![...steps.options].some((option) => Number(option.value) === n)) {
-        steps.append(h("option", { value: n }, String(n)));
+      select(steps, store.asked("n_steps"), String);
+      path.select(runs);
+      const set = name === "images" || (typeof baseline !== "string" && baseline.several);
+      const several = runs === "straight" && (name === "noise" || set);
+      const n = store.asked("draws");
+      drawsRow.hidden = !several;
+      if (!draws.length || several) {
+        draws.replaceChildren(
+          ...DRAWS.map((count) =>
+            h("option", { value: count }, count > 1 ? `${count} averaged` : set ? "Their mean" : "One"),
+          ),
+        );
       }
-      steps.value = String(n);
-      path.select(store.asked("path"));
-      setText(
-        note,
-        straight
-          ? name === "noise" && !amount
+      select(draws, n, (count) => `${count} averaged`);
+      const averaged = several && n > 1;
+      const limit = store.asked("tolerance");
+      const adaptive = runs === "straight" && !averaged;
+      toleranceRow.hidden = !adaptive;
+      if (limit === null) tolerance.value = "";
+      else select(tolerance, limit, (share) => `${+(share * 100).toFixed(2)} %`);
+      setText(stepsText, adaptive && limit !== null ? "At most" : "Steps");
+      const drawn = store.stack?.path.draws ?? n;
+      const words = {
+        blur: "Starts from the picture blurred by 17 % of its side.",
+        guided: "One step after the other: it comes in order, and the input is shown as it moves.",
+        straight: averaged
+          ? `Expected gradients: paths from ${drawn > 1 ? drawn : "several"} draws, averaged; the input shows their mean.`
+          : name === "noise" && !amount
             ? "Uniform noise; a sigma adds noise to the picture instead."
-            : ""
-          : "Starts from the picture blurred by 17 % of its side.",
-      );
+            : "",
+      };
+      setText(note, words[runs]);
       setAttr(root, "data-baseline", text);
     },
   };
+}
+
+/** Chooses an entry of a list of numbers; one that is not there is added. */
+function select(list: HTMLSelectElement, value: number, text: (value: number) => string): void {
+  if (![...list.options].some((option) => option.value === String(value))) {
+    list.append(h("option", { value }, text(value)));
+  }
+  list.value = String(value);
 }

@@ -199,6 +199,7 @@ export function chart(
     },
     setAside(text) {
       setText(aside, text);
+      setAttr(aside, "title", text || null); // it is cut off where there is no room
     },
     setWords(text) {
       words = text;

@@ -120,12 +120,12 @@ export function pictures(
       drawPicture(seen, { dtype: "uint8", shape: [height, width, 3], data: node.picture });
     } else paintBlend(seen, ends.data, width, height, node.alpha);
     const stepScale = scales.step * weight;
-    stepPainter.draw(node.map, stack.weight(k), width, height, stepScale, {
+    stepPainter.draw(stack.map(k), stack.weight(k), width, height, stepScale, {
       ...style,
       threshold: share * stepScale,
       opacity: null,
     });
-    heatPainter.draw(stack.accumulated[k], 1, width, height, scales.total, {
+    heatPainter.draw(stack.accumulated(k), 1, width, height, scales.total, {
       ...style,
       threshold: share * scales.total,
       opacity: opacity < 1 ? opacity : null,

@@ -76,7 +76,7 @@ export class PathScrubber {
         const { stack } = state;
         if (!stack) return null;
         const { height, width, path } = stack;
-        const array = { dtype: "float32", shape: [height, width], data: stack.accumulated[state.index] };
+        const array = { dtype: "float32", shape: [height, width], data: stack.accumulated(state.index) };
         return { array, placement: path.placement, signed: true, scale: state.scales.total };
       },
     };
@@ -112,14 +112,14 @@ export class PathScrubber {
         const { alpha, from } = (event as CustomEvent<{ alpha: number; from: unknown }>).detail;
         if (!linked || from === this || !state.stack) return;
         this.#line.stop();
-        state.position = Math.round(alpha * state.stack.path.n_steps);
+        state.position = state.stack.positionOf(alpha);
         step();
       },
       { signal: aborted },
     );
     const pick = (alpha: number) => {
       this.#line.stop();
-      go(Math.round(alpha * (state.stack?.path.n_steps ?? 0)));
+      go(state.stack?.positionOf(alpha) ?? 0);
     };
     const options = { onPick: pick, signal: aborted };
     const scores = chart("Score", options);
@@ -233,8 +233,8 @@ export class PathScrubber {
       for (const each of charts) each.move(k);
       if (!stack) return;
       const left = stack.gap(k);
-      const relative = left.relative === null ? "" : ` \u00b7 ${percentOf(Math.abs(left.relative))}`;
-      gap.setAside(`gap ${signed(left.gap)}${relative}`);
+      const relative = left.relative === null ? "" : `${percentOf(Math.abs(left.relative))} \u00b7 `;
+      gap.setAside(`gap ${relative}${signed(left.gap)}`);
       ownAside();
     };
     let read: Read | null = null;
@@ -291,13 +291,17 @@ export class PathScrubber {
         },
         { kind: "target", text: "attribution so far", values: stack.sums },
       ]);
+      // Uneven steps are compared by what they would gain if they had the mean length.
+      const mean = 1 / (stack.nodes.length - 1 || 1);
+      const length = (i: number) => (stack.uneven ? (alphas[i] - alphas[i - 1]) / mean : 1);
       const total = stack.sums[stack.sums.length - 1] || 1;
       gained.setWords(saturation(stack));
+      gained.setAside(stack.uneven ? "at mean length" : "");
       gained.set(alphas, [
         {
           kind: "target",
           text: "",
-          values: stack.sums.map((sum, i) => (i ? (sum - stack.sums[i - 1]) / total : 0)),
+          values: stack.sums.map((sum, i) => (i ? (sum - stack.sums[i - 1]) / total / length(i) : 0)),
         },
       ]);
       convergence.set(stack);
@@ -358,7 +362,7 @@ export class PathScrubber {
         numbers();
         step();
       } else if (change === "superpixels") drawing.superpixelsArrived();
-      if (change === "traits" || change === "setup") asking.update();
+      if (["traits", "setup", "map"].includes(change)) asking.update();
       if (["picture", "traits", "superpixels", "map"].includes(change)) {
         views.marks();
         reading();
@@ -366,6 +370,7 @@ export class PathScrubber {
       status();
     };
     this.#forget = [
+      () => state.letGo(),
       store.subscribe(update),
       store.addView({
         root: this.root,

@@ -47,8 +47,12 @@ export async function toPng(
   ink.fillStyle = "#1d2127";
   const k = state.index;
   const node = stack.nodes[k];
-  const from = stack.path.path === "blur" ? "a blurred picture" : stack.path.baseline;
-  const title = `${stack.path.target_text}, from ${from}: step ${node.position} of ${stack.path.n_steps}, \u03b1 = ${node.alpha.toFixed(2)}, score ${signed(node.scores[0])}`;
+  const { path } = stack;
+  const drawn = path.draws > 1 ? `${path.draws} draws of ${path.baseline}` : path.baseline;
+  const from = path.path === "blur" ? "a blurred picture" : drawn;
+  const at = stack.uneven ? k : node.position;
+  const of = stack.uneven ? stack.nodes.length - 1 : path.n_steps;
+  const title = `${path.target_text}, from ${from}: step ${at} of ${of}, \u03b1 = ${node.alpha.toFixed(2)}, score ${signed(node.scores[0])}`;
   ink.fillText(title, GAP, 26, width - 2 * GAP);
   ink.font = "12px system-ui, sans-serif";
   ink.fillStyle = "#3c434d";

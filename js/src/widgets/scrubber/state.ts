@@ -39,15 +39,20 @@ export class ViewState {
     if (!stack) return { step: 0, total: 0, size: new Float32Array() };
     const known = this.#scales;
     if (known && known.stack === stack && known.count === stack.nodes.length) return known;
-    // A copy: the sums are written over while the path is refined, and percentiles are remembered by array.
-    const size = stack.accumulated[stack.nodes.length - 1].slice();
+    // Copies: what is read is written over by the next, and percentiles are remembered by array.
+    const size = stack.accumulated(stack.nodes.length - 1).slice();
     // The scale of the steps: the largest of some of them, as sorting each would take long.
     const every = Math.max(1, Math.floor(stack.nodes.length / 16));
     let step = 0;
-    for (let k = 0; k < stack.nodes.length; k += every) step = Math.max(step, scaleOf(stack.nodes[k].map));
+    for (let k = 0; k < stack.nodes.length; k += every) step = Math.max(step, scaleOf(stack.map(k).slice()));
     const found = { stack, count: stack.nodes.length, step, total: scaleOf(size), size };
     this.#scales = found;
     return found;
+  }
+
+  /** Forgets what was made of the path. */
+  letGo(): void {
+    this.#scales = null;
   }
 
   /** Share of the scale below which nothing is drawn, for a percentile of the whole attribution. */

@@ -1,4 +1,5 @@
 // What all views of one path scrubber share: the traits, the picture, the prediction, the steps of the path.
+import type { AnyModel } from "@anywidget/types";
 import { PathStack } from "../../core/path_stack";
 import type {
   Asked as AskedOfAll,
@@ -11,12 +12,23 @@ import type {
 import { Store } from "../../core/store";
 
 /** The synced traits; each is documented in xai_widgets/widgets/path_scrubber.py. */
-export const TRAITS = ["target", "baseline", "n_steps", "path", "precision", "region"] as const;
+export const TRAITS = [
+  "target",
+  "baseline",
+  "draws",
+  "n_steps",
+  "tolerance",
+  "path",
+  "precision",
+  "region",
+] as const;
 
 export interface Asked {
-  baseline: string | { kind: "own"; name: string };
+  baseline: string | { kind: "own"; name: string; several: boolean };
+  draws: number;
   n_steps: number;
-  path: "straight" | "blur";
+  tolerance: number | null;
+  path: PathMessage["path"];
 }
 
 /** The Explorer's store without its maps: the path's topic is "map". */
@@ -25,6 +37,15 @@ export class ScrubberStore extends Store {
   hint: BaselineHint | null = null;
   /** A path that was announced; it takes over with its first points, so that nothing goes blank. */
   #next: PathStack | null = null;
+
+  constructor(model: AnyModel, signal?: AbortSignal) {
+    super(model, signal);
+    // Hosts may keep a closed widget's model for as long as its page is open.
+    signal?.addEventListener("abort", () => {
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.stack = this.#next = null;
+    });
+  }
 
   protected override get traits(): readonly string[] {
     return TRAITS;
@@ -54,24 +75,50 @@ export class ScrubberStore extends Store {
   }
   #answered = false;
 
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #free = 0;
+
+  /** The views take up what is here, and no more often than leaves two thirds of the time to the hand. */
+  #draw(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const started = performance.now();
+    this.emit("map");
+    const ended = performance.now();
+    this.#free = ended + 2 * (ended - started);
+  }
+
+  #soon(): void {
+    const wait = this.#free - performance.now();
+    if (wait <= 0) this.#draw();
+    else this.#timer ??= setTimeout(() => this.#draw(), wait);
+  }
+
   protected override take(kind: ToBrowser, payload: Payloads[ToBrowser], revision: number): void {
     if (kind === "accepted") {
       this.#answered = false;
       this.hint = null;
-    } else if (kind === "path") this.#next = new PathStack(payload as PathMessage);
-    else if (kind === "stack") {
+    } else if (kind === "path") {
+      this.#next = new PathStack(payload as PathMessage);
+      this.#free = 0;
+    } else if (kind === "stack") {
       if (this.#next) this.stack = this.#next;
       this.#next = null;
       this.#answered = true;
       this.stack?.add(payload as StackMessage);
-      this.emit("map");
+      this.#soon();
     } else if (kind === "result") {
-      this.hint = (payload as Payloads["result"]).hint ?? null;
-      this.emit("map");
+      const { hint, convergence } = payload as Payloads["result"];
+      this.hint = hint ?? null;
+      if (this.stack) {
+        this.stack.finished = true;
+        this.stack.told = convergence ?? null;
+      }
+      this.#draw();
     } else if (kind === "error") {
       this.stack = this.#next = null;
-      this.emit("map");
-    }
+      this.#draw();
+    } else if (kind === "cancelled") this.#draw();
     if (kind !== "result") super.take(kind, payload, revision);
   }
 }

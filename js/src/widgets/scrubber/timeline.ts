@@ -44,7 +44,8 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
   }
   function tick(now: number): void {
     const last = Number(input.max);
-    const at = Math.round(from + ((now - started) / SWEEP_MS) * Number(speed.value) * last);
+    const reached = from + ((now - started) / SWEEP_MS) * Number(speed.value) * last;
+    const at = state.stack?.positionOf(reached / last) ?? last;
     if (at >= last || !input.isConnected) {
       frame = 0;
       show();
@@ -72,15 +73,21 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
   input.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || input.disabled) return;
     const last = Number(input.max);
-    const page = Math.max(1, Math.round(last / 8));
-    const at = state.at;
+    const { stack } = state;
+    const steps = stack?.uneven ? stack.nodes.length - 1 : last;
+    const page = Math.max(1, Math.round(steps / 8));
+    /** So many steps on; of uneven ones, to a point that there is. */
+    const by = (delta: number) => {
+      if (!stack?.uneven) return state.at + delta;
+      return stack.nodes[Math.max(0, Math.min(steps, state.index + delta))].position;
+    };
     const next: Record<string, number> = {
-      ArrowRight: at + 1,
-      ArrowUp: at + 1,
-      ArrowLeft: at - 1,
-      ArrowDown: at - 1,
-      PageUp: at + page,
-      PageDown: at - page,
+      ArrowRight: by(1),
+      ArrowUp: by(1),
+      ArrowLeft: by(-1),
+      ArrowDown: by(-1),
+      PageUp: by(page),
+      PageDown: by(-page),
       Home: 0,
       End: last,
     };
@@ -107,6 +114,7 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
       const { stack } = state;
       const last = stack?.path.n_steps ?? 1;
       setAttr(input, "max", last);
+      setAttr(input, "step", stack?.uneven ? "any" : 1);
       input.disabled = play.disabled = !stack;
       if (!stack) {
         setAttr(input, "aria-valuetext", "no path yet");
@@ -115,16 +123,13 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
         return;
       }
       const node = stack.nodes[state.index];
+      const [here, of] = stack.uneven ? [state.index, stack.nodes.length - 1] : [node.position, last];
       if (input.valueAsNumber !== state.at) input.value = String(state.at);
       input.style.setProperty("--filled", `${(state.at / last) * 100}%`);
       const alpha = node.alpha.toFixed(2);
       const value = node.scores[0];
-      setAttr(
-        input,
-        "aria-valuetext",
-        `step ${node.position} of ${last}, alpha ${alpha}, score ${spoken(value)}`,
-      );
-      setText(step, `Step ${node.position} of ${last}`);
+      setAttr(input, "aria-valuetext", `step ${here} of ${of}, alpha ${alpha}, score ${spoken(value)}`);
+      setText(step, `Step ${here} of ${of}`);
       setText(score, `\u03b1 ${alpha} \u00b7 score ${signed(value).replace("+", "")}`);
     },
     stop,

@@ -1,0 +1,121 @@
+"""The tools that are open below an Explorer: they look closer at what it shows, and follow it."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from xai_widgets.errors import MethodError, XaiError
+from xai_widgets.explainers.registry import find
+from xai_widgets.widgets.pictured import PicturedWidget
+
+if TYPE_CHECKING:
+    from xai_widgets.widgets.explorer import Explorer
+
+NEEDS = {"scrubber": "integrated_gradients", "attention": "attention_rollout"}
+"""Which method's needs a tool has."""
+KEPT = ("layer", "head", "query")
+
+
+class Companions:
+    """Opens tools for an Explorer, one of each kind, and closes them with it.
+
+    The browser is told which there are by the ids of their models, and draws them below.
+    """
+
+    def __init__(self, explorer: "Explorer", tell: Callable[[dict[str, Any]], None]) -> None:
+        self._explorer = explorer
+        self._tell = tell
+        self._tools: dict[str, PicturedWidget] = {}
+        self._errors: dict[str, str] = {}
+        self._lock = threading.RLock()
+
+    def payload(self) -> dict[str, Any]:
+        """Return the payload of an `opened` message: what is open, and what could not be."""
+        opened = {
+            name: {"model": tool.model_id, "error": None} for name, tool in self._tools.items()
+        }
+        failed = {name: {"model": None, "error": text} for name, text in self._errors.items()}
+        return {"tools": {**failed, **opened}}
+
+    def open(self, name: str) -> PicturedWidget:
+        """Open a tool, or return the one that is open.
+
+        Raises
+        ------
+        XaiError
+            If there is no such tool, or the model has not what it needs.
+        """
+        if name not in NEEDS:
+            raise XaiError(f"There is no tool {name!r}: open one of {', '.join(NEEDS)}.")
+        reason = self._explorer.model.capabilities.reason(find(NEEDS[name]).needs)
+        if reason is not None:
+            raise MethodError(f"The {name} cannot be opened for this model. {reason}")
+        with self._lock:
+            if name not in self._tools:
+                self._errors.pop(name, None)
+                self._tools[name] = self._scrubber() if name == "scrubber" else self._attention()
+                self._tell(self.payload())
+            return self._tools[name]
+
+    def ask(self, name: str, wanted: bool) -> None:
+        """Open or close a tool as the browser asks for; an error is told there."""
+        try:
+            if wanted:
+                self.open(name)
+            else:
+                self.close(name)
+        except XaiError as error:
+            self._errors[name] = str(error)
+            self._tell(self.payload())
+
+    def close(self, name: str) -> None:
+        """Close a tool if it is open."""
+        with self._lock:
+            tool = self._tools.pop(name, None)
+            failed = self._errors.pop(name, None)
+            if tool is not None:
+                tool.close()
+            if tool is not None or failed is not None:
+                self._tell(self.payload())
+
+    def close_all(self) -> None:
+        """Close everything that is open."""
+        for name in tuple(self._tools):
+            self.close(name)
+
+    def _scrubber(self) -> PicturedWidget:
+        from xai_widgets.widgets.path_scrubber import PathScrubber
+
+        scrubber = PathScrubber.of(self._explorer)
+        scrubber.when_closed(lambda: self._gone(scrubber))
+        return scrubber
+
+    def _attention(self, **traits: Any) -> PicturedWidget:
+        from xai_widgets.widgets.attention_view import AttentionView
+
+        explorer = self._explorer
+        view = AttentionView(explorer.model, explorer.images[explorer.image_index], **traits)
+        view.when_closed(lambda: self._gone(view))
+        return view
+
+    def image_changed(self) -> None:
+        """Let the attention of another picture take its place; the scrubber follows by itself."""
+        with self._lock:
+            view = self._tools.pop("attention", None)
+            if view is None:
+                return
+            try:
+                kept = {name: getattr(view, name) for name in KEPT}
+                self._tools["attention"] = self._attention(**kept)
+            except XaiError as error:  # the Explorer tells it as well, and goes on
+                self._errors["attention"] = str(error)
+            view.close()
+            self._tell(self.payload())
+
+    def _gone(self, tool: PicturedWidget) -> None:
+        """Let go of a tool that was closed from elsewhere."""
+        with self._lock:
+            for name, known in tuple(self._tools.items()):
+                if known is tool:
+                    del self._tools[name]
+                    self._tell(self.payload())
