@@ -60,7 +60,7 @@ export type Edit =
   | { op: "random"; n?: number }
   | { op: "undo" | "redo" | "refresh" };
 
-/** A concept at a layer for a class; the same names as `xaiw.tcav` returns. Numbers are null until they are known. */
+/** A concept at a layer for a class; the same names as `xai_widgets.tcav` returns. Numbers are null until they are known. */
 export interface ScoreRecord {
   concept: string;
   layer: string;

@@ -42,7 +42,12 @@ export type Topic =
   | "thumbnails"
   | "superpixels"
   | "crop"
-  | "report";
+  | "report"
+  | "shelf"
+  | "examples"
+  | "bars"
+  | "sweep"
+  | "suggestions";
 
 /** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
 export const TRAITS = [
