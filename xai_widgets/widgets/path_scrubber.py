@@ -1,6 +1,5 @@
 """The path scrubber: integrated gradients, followed by hand from the baseline to the picture."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 import traitlets
 from traitlets import Dict, Int, Unicode, observe, validate
 
-from xai_widgets.errors import XaiError
 from xai_widgets.explainers.baselines import BASELINES, baseline_values
 from xai_widgets.explainers.path_stack import PathStack
 from xai_widgets.explanation import Explanation
@@ -22,6 +20,7 @@ from xai_widgets.widgets.describe import setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer import Explorer, as_state_error
 from xai_widgets.widgets.pictured import PicturedWidget
+from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import check_region
 from xai_widgets.widgets.scrub_job import Scrubbed, ScrubJob
@@ -37,7 +36,7 @@ def _nothing() -> None:
     """Stand in where there is no Explorer to leave."""
 
 
-class PathScrubber(PicturedWidget):
+class PathScrubber(PresentJob, PicturedWidget):
     """Scrub along the path of integrated gradients, from the baseline to the picture.
 
     Every step's contribution is sent once; the slider, the charts, the pixel under the pointer
@@ -112,12 +111,8 @@ class PathScrubber(PicturedWidget):
         **traits: Any,
     ) -> None:
         loaded = load(model, labels=labels)
-        self._state_lock = threading.RLock()
-        self._shown: dict[str, dict[str, Any]] = {}
         self._sent: list[dict[str, Any]] = []
         self._found: Scrubbed | None = None
-        self._error: BaseException | None = None
-        self._task: Task | None = None
         self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._baselines: dict[str, Any] = {}
         self._segments: tuple[str, LabelMap] | None = None
@@ -262,12 +257,6 @@ class PathScrubber(PicturedWidget):
             self._task = self._submit("scrub", job.steps(), job.finish)
             return self._task
 
-    def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
-        with self._state_lock:
-            if revision == self._revision:
-                self._shown[kind] = payload
-                self._reply(kind, payload, revision)
-
     def _tell_stack(self, payload: dict[str, Any], revision: int) -> None:
         with self._state_lock:
             if revision == self._revision:
@@ -279,25 +268,8 @@ class PathScrubber(PicturedWidget):
             if revision == self._revision:
                 self._found = found
 
-    def _end(self, revision: int, outcome: Outcome, payload: dict[str, Any]) -> None:
-        with self._state_lock:
-            if revision == self._revision:
-                self._error = outcome.error
-                self._shown[outcome.kind] = payload
-            self._reply(outcome.kind, payload, revision)
-
     def _finished(self) -> Scrubbed:
-        while True:
-            task = self._task or self._start()
-            task.wait()
-            with self._state_lock:
-                if task is not self._task:
-                    continue
-                if self._error is not None:
-                    raise XaiError(self._shown["error"]["message"]) from self._error
-                if self._found is not None and "result" in self._shown:
-                    return self._found
-                self._start()  # it was cancelled
+        return self._waited(lambda: self._found)
 
     @property
     def explanation(self) -> Explanation:

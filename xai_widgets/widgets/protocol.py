@@ -23,6 +23,9 @@ BROWSER_KINDS = (
     "crop",
     "snapshot",
     "check",
+    "edit",
+    "examples",
+    "suggest",
 )
 
 KERNEL_KINDS = (
@@ -48,6 +51,12 @@ KERNEL_KINDS = (
     "checking",
     "report",
     "module",
+    "shelf",
+    "saved",
+    "examples",
+    "bars",
+    "sweep",
+    "suggestions",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")
