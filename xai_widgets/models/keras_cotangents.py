@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from xai_widgets.errors import LayerError
 from xai_widgets.models.targets import ClassTarget, LayerTarget, Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
@@ -109,3 +110,23 @@ def _along_the_way(target: Target, end: Any, start: Any, weights: Any) -> Any:
 def size_of(tensors: Iterable[Any]) -> int:
     """Return the bytes of eager tensors."""
     return sum(int(np.prod(tensor.shape)) * tensor.dtype.size for tensor in tensors)
+
+
+def moved_by(values: Any, shifts: Any, layer: str) -> Any:
+    """Return what a layer returned, plus shifts that broadcast to it.
+
+    Raises
+    ------
+    LayerError
+        If they do not fit.
+    """
+    try:
+        fits = tf.broadcast_static_shape(values.shape, shifts.shape) == values.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise LayerError(
+            f"Shifts of shape {list(shifts.shape)} do not fit layer {layer!r}, which returns "
+            f"{list(values.shape)}: give one value for each of its values."
+        )
+    return values + tf.cast(shifts, values.dtype)
