@@ -12,6 +12,7 @@ from xai_widgets.concepts.fits import Examples, Features, Fits, LayerFits
 from xai_widgets.concepts.layer_test import Null, Score, Separation, score
 from xai_widgets.concepts.options import MIN_EXAMPLES, MIN_POOL, Options
 from xai_widgets.concepts.statistics import holm, n_pseudo_concepts, stream
+from xai_widgets.errors import ConceptError
 
 Values = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
@@ -91,6 +92,9 @@ class Problem:
         How to test.
     notes
         Sentences that hold for every record.
+    strict
+        Raise a `ConceptError` for concepts and layers that say nothing at all, instead of marking
+        them as not testable.
     """
 
     model: str
@@ -102,6 +106,7 @@ class Problem:
     gradients: Callable[[str], Features]
     options: Options = field(default_factory=Options)
     notes: tuple[str, ...] = ()
+    strict: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,12 +231,12 @@ def _case(problem: Problem, fits: Fits, place: _Place, name: str) -> _Case:
     case = _Case(name, layer, len(keys), len(place.gradients), len(pool_keys))
     reason = too_small(name, len(keys), len(pool_keys), problem.options.against)
     if reason:
-        return replace(case, reason=reason)
+        return _refused(problem, case, reason)
     concept = _examples(problem, layer, keys)
     pool, pool_products = place.pool(pool_keys)
     if bool((pool.features == pool.features[0]).all()):
         all_same = bool((concept.features == pool.features[0]).all())
-        return replace(case, reason=constant(layer) if all_same else _constant_pool(layer))
+        return _refused(problem, case, constant(layer) if all_same else _constant_pool(layer))
     layer_fits = LayerFits(fits, problem.model, layer, pool, problem.options)
     separation = layer_fits.separation(concept)
     weights = separation.direction.astype(np.float32)
@@ -255,6 +260,12 @@ def _case(problem: Problem, fits: Fits, place: _Place, name: str) -> _Case:
     )
 
 
+def _refused(problem: Problem, case: _Case, reason: str) -> _Case:
+    if problem.strict:
+        raise ConceptError(reason)
+    return replace(case, reason=reason)
+
+
 def _untestable(problem: Problem, layer: str, separation: Separation, length: float) -> str:
     """Say why a fitted concept cannot be tested; "" where it can."""
     if not separation.separates:
@@ -274,7 +285,7 @@ def _untestable(problem: Problem, layer: str, separation: Separation, length: fl
 
 def _constant_pool(layer: str) -> str:
     return (
-        f"Not testable: layer {layer!r} gives the same activations for every picture of the pool; "
+        f"Layer {layer!r} gives the same activations for every picture of the pool; "
         "choose another layer, or other random pictures."
     )
 
