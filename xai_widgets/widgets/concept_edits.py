@@ -11,7 +11,7 @@ from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import XaiError
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.widgets.concept_pictures import Pictures
-from xai_widgets.widgets.concept_random import random_regions
+from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.widgets.regions import check_region, encode_runs
 
 HISTORY = 200
@@ -29,8 +29,8 @@ class Step:
     """An edit that was made: what it did in words, and how it is undone and done again."""
 
     text: str
-    undo: Callable[[], None]
-    redo: Callable[[], None]
+    undo: Callable[[], object]
+    redo: Callable[[], object]
 
 
 class _Presence:
@@ -119,7 +119,7 @@ class Editor:
             raise EditError(f"There is no edit {op!r}: use one of {', '.join(_OPS)}.")
 
     def _repeat(
-        self, source: list[Step], target: list[Step], verb: str, do: Callable[[Step], None]
+        self, source: list[Step], target: list[Step], verb: str, do: Callable[[Step], object]
     ) -> None:
         if not source:
             raise EditError(f"There is nothing to {verb}.")
@@ -148,8 +148,8 @@ class Editor:
         what = f"rename {old.name!r} to {now!r}" if "name" in new else f"change {old.name!r}"
         return Step(
             what,
-            lambda: _nothing(store.change_concept(now, **was)),
-            lambda: _nothing(store.change_concept(old.name, **new)),
+            lambda: store.change_concept(now, **was),
+            lambda: store.change_concept(old.name, **new),
         )
 
     def _delete_concept(self, edit: Mapping[str, Any]) -> Step:
@@ -194,9 +194,7 @@ class Editor:
         verb = "comment on" if "included" not in new else "exclude"
         if new.get("included"):
             verb = "include"
-        return Step(
-            f"{verb} {_examples(changed)}", undo, lambda: _nothing(store.change(changed, **new))
-        )
+        return Step(f"{verb} {_examples(changed)}", undo, lambda: store.change(changed, **new))
 
     def _reshape(self, edit: Mapping[str, Any]) -> Step:
         store = self._store
@@ -233,7 +231,7 @@ class Editor:
         return Step(
             f"move {_examples(ids)} to {concept!r}",
             undo,
-            lambda: _nothing(store.move(ids, concept)),
+            lambda: store.move(ids, concept),
         )
 
     def _copy(self, edit: Mapping[str, Any]) -> Step:
@@ -333,10 +331,6 @@ class Editor:
                 f"{int(labels.max()) + 1}, counted from 0."
             )
         return {"type": "mask", "size": list(mask.shape), "counts": encode_runs(mask)}
-
-
-def _nothing(_value: Any) -> None:
-    """Drop what a change returns."""
 
 
 def _ids(edit: Mapping[str, Any]) -> list[str]:
