@@ -121,10 +121,10 @@ def region_mask(
     elif kind == "polygon":
         mask = _polygon_mask(region["points"], size)
     elif kind == "superpixels":
-        labels = _resize_nearest(superpixels(), size)
+        labels = resize_nearest(superpixels(), size)
         mask = np.isin(labels, region["ids"])
     else:
-        mask = _resize_nearest(decode_runs(region["counts"], region["size"]), size)
+        mask = resize_nearest(decode_runs(region["counts"], region["size"]), size)
     if not mask.any():
         raise RegionError(
             f"The region covers no pixel of {image.name!r} ({image.width} x {image.height}): "
@@ -148,7 +148,8 @@ def _polygon_mask(points: list[list[float]], size: tuple[int, int]) -> Mask:
     return np.asarray(inside, dtype=np.bool_)
 
 
-def _resize_nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+def resize_nearest(values: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Resize labels or a mask [h, w] to ``size`` (height, width), mixing no values."""
     rows = (np.arange(size[0]) * values.shape[0]) // size[0]
     columns = (np.arange(size[1]) * values.shape[1]) // size[1]
     return np.asarray(values[rows[:, None], columns])

@@ -1,7 +1,7 @@
 """`Evidence`: what a model shows of many pictures at some layers, each of them computed once."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from xai_widgets.concepts.features import features
 from xai_widgets.errors import ConceptError, ModelError
 from xai_widgets.explainers.base import Progress
 from xai_widgets.models.base import ExplainableModel
-from xai_widgets.models.primitives import LayerPass
+from xai_widgets.models.primitives import LayerPass, PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target, resolve_target
 
 Floats = npt.NDArray[np.float32]
@@ -23,6 +23,12 @@ arguments that returns it, which is called only where something is not known yet
 Result = TypeVar("Result")
 Steps = Generator[Progress, None, Result]
 """Yields after each chunk how many pictures are done; closing it cancels the work."""
+
+Compute = Callable[[Sequence[PreparedImage], LayerPass], Mapping[Hashable, Sequence[Any]]]
+"""Makes arrays of some kinds, one per picture, of prepared pictures and their forward pass."""
+
+Found = dict[tuple[str, Hashable], Any]
+"""Arrays by key of the picture and kind."""
 
 CACHED_BYTES = 1024**3
 RETAINED_BYTES = 1024**3
@@ -179,12 +185,41 @@ class Evidence:
         kinds = {layer: ("activation", layer, self.pooled) for layer in self.layers}
         found, missing = self._look_up(pictures, kinds.values())
 
-        def compute(keys: tuple[str, ...], values: Floats) -> None:
-            passed = self.model.recorded(values, self.layers, gradients=False)
-            self._put_activations(keys, passed, found)
+        def compute(keys: Sequence[str], images: Sequence[PreparedImage]) -> None:
+            self._put_activations(keys, self._looked_at(images), found)
 
         yield from self._in_chunks(missing, compute)
         return {layer: self._stacked(pictures, kind, found) for layer, kind in kinds.items()}
+
+    def computed(
+        self, pictures: Pictures, kinds: Sequence[Hashable], compute: Compute
+    ) -> Steps[Found]:
+        """Return what somebody else makes of passes through the layers, and remember it.
+
+        Parameters
+        ----------
+        pictures
+            By key.
+        kinds
+            What is made, by names of its own.
+        compute
+            Returns for each kind one array per picture, from prepared pictures and their pass.
+
+        Returns
+        -------
+        dict
+            By key and kind.
+        """
+        found, missing = self._look_up(pictures, kinds)
+
+        def run(keys: Sequence[str], images: Sequence[PreparedImage]) -> None:
+            passed = self._looked_at(images)
+            self._put_activations(keys, passed, found)
+            for kind, rows in compute(images, passed).items():
+                self._put(keys, kind, rows, found)
+
+        yield from self._in_chunks(missing, run)
+        return found
 
     def gradients_of(self, pictures: Pictures, target: Any) -> Steps[dict[str, Floats]]:
         """Return the gradients of a target's score at the layers, [N, D], in the pictures' order.
@@ -207,7 +242,7 @@ class Evidence:
         found, missing = self._look_up(pictures, kinds.values())
         total = len(missing)
 
-        def differentiate(keys: tuple[str, ...], passed: LayerPass) -> None:
+        def differentiate(keys: Sequence[str], passed: LayerPass) -> None:
             gradients = passed.gradients(chosen, self.layers)
             for layer, kind in kinds.items():
                 rows = features(self.model, layer, gradients[layer], self.pooled, "sum")
@@ -219,11 +254,11 @@ class Evidence:
             missing = {key: missing[key] for key in missing if key not in entry.keys}
             yield Progress(total - len(missing), total)
 
-        def compute(keys: tuple[str, ...], values: Floats) -> None:
-            passed = self.model.recorded(values, self.layers)
+        def compute(keys: Sequence[str], images: Sequence[PreparedImage]) -> None:
+            passed = self.model.recorded(_batch(images), self.layers)
             self._put_activations(keys, passed, found)
             differentiate(keys, passed)
-            self._shared.keep(_Retained(keys, frozenset(self.layers), passed))
+            self._shared.keep(_Retained(tuple(keys), frozenset(self.layers), passed))
 
         yield from self._in_chunks(missing, compute, total)
         return {layer: self._stacked(pictures, kind, found) for layer, kind in kinds.items()}
@@ -232,8 +267,8 @@ class Evidence:
         """Return predicted classes and scores of pictures, in their order."""
         found, missing = self._look_up(pictures, ["class", "scores"])
 
-        def compute(keys: tuple[str, ...], values: Floats) -> None:
-            self._put_predictions(keys, self.model.outputs(values), found)
+        def compute(keys: Sequence[str], images: Sequence[PreparedImage]) -> None:
+            self._put_predictions(keys, self.model.outputs(_batch(images)), found)
 
         yield from self._in_chunks(missing, compute)
         classes = self._stacked(pictures, "class", found)
@@ -261,8 +296,14 @@ class Evidence:
 
     # Passes -------------------------------------------------------------------------------
 
+    def _looked_at(self, images: Sequence[PreparedImage]) -> LayerPass:
+        return self.model.recorded(_batch(images), self.layers, gradients=False)
+
     def _in_chunks(
-        self, missing: Mapping[str, Any], compute: Any, total: int | None = None
+        self,
+        missing: Mapping[str, Any],
+        compute: Callable[[Sequence[str], Sequence[PreparedImage]], None],
+        total: int | None = None,
     ) -> Iterator[Progress]:
         """Open pictures and compute, as many at once as the model takes, inputs of a size alone."""
         total = len(missing) if total is None else total
@@ -270,14 +311,14 @@ class Evidence:
         keys = list(missing)
         for start in range(0, len(keys), self.model.chunk_size):
             chunk = keys[start : start + self.model.chunk_size]
-            by_shape: dict[tuple[int, ...], dict[str, Floats]] = {}
+            by_shape: dict[tuple[int, ...], dict[str, PreparedImage]] = {}
             for key in chunk:
                 picture = missing[key]
                 prepared = self.model.prepare(picture() if callable(picture) else picture)
-                by_shape.setdefault(prepared.values.shape, {})[key] = prepared.values
+                by_shape.setdefault(prepared.values.shape, {})[key] = prepared
             self._check_unchanged()
-            for values in by_shape.values():
-                compute(tuple(values), np.stack(list(values.values())))
+            for images in by_shape.values():
+                compute(list(images), list(images.values()))
             done += len(chunk)
             yield Progress(done, total)
 
@@ -301,14 +342,14 @@ class Evidence:
 
     def _look_up(
         self, pictures: Pictures, kinds: Iterable[Hashable]
-    ) -> tuple[dict[Hashable, Any], dict[str, Any]]:
+    ) -> tuple[Found, dict[str, Any]]:
         """Return what is known by (key, kind), and the pictures of which something is missing."""
         fingerprint = self.model.fingerprint
         if fingerprint != self._shared.fingerprint:
             self.clear()
             self._shared.fingerprint = fingerprint
         wanted = list(kinds)
-        found: dict[Hashable, Any] = {}
+        found: Found = {}
         missing: dict[str, Any] = {}
         for key, picture in _pairs(pictures):
             for kind in wanted:
@@ -319,9 +360,7 @@ class Evidence:
                     found[key, kind] = row
         return found, missing
 
-    def _put(
-        self, keys: Sequence[str], kind: Hashable, rows: Any, found: dict[Hashable, Any]
-    ) -> None:
+    def _put(self, keys: Sequence[str], kind: Hashable, rows: Any, found: Found) -> None:
         for key, row in zip(keys, rows, strict=True):
             if not np.isfinite(row).all():
                 raise ModelError(
@@ -332,23 +371,19 @@ class Evidence:
             self._shared.known.put((key, kind), own)
             found[key, kind] = own
 
-    def _put_activations(
-        self, keys: Sequence[str], passed: LayerPass, found: dict[Hashable, Any]
-    ) -> None:
+    def _put_activations(self, keys: Sequence[str], passed: LayerPass, found: Found) -> None:
         for layer in self.layers:
             rows = features(self.model, layer, passed.activation(layer), self.pooled)
             self._put(keys, ("activation", layer, self.pooled), rows, found)
         self._put_predictions(keys, passed.outputs, found)
 
-    def _put_predictions(
-        self, keys: Sequence[str], outputs: Any, found: dict[Hashable, Any]
-    ) -> None:
+    def _put_predictions(self, keys: Sequence[str], outputs: Any, found: Found) -> None:
         to_numpy = self.model.backend.to_numpy
         classes = [self.model.predicted_class(row) for row in to_numpy(outputs)]
         self._put(keys, "class", np.asarray(classes), found)
         self._put(keys, "scores", to_numpy(self.model.class_scores(outputs)), found)
 
-    def _stacked(self, pictures: Pictures, kind: Hashable, found: dict[Hashable, Any]) -> Any:
+    def _stacked(self, pictures: Pictures, kind: Hashable, found: Found) -> Any:
         rows = [found[key, kind] for key, _ in _pairs(pictures)]
         sizes = sorted({row.shape for row in rows})
         if len(sizes) > 1:
@@ -358,6 +393,10 @@ class Evidence:
                 "with input_size=."
             )
         return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def _batch(images: Sequence[PreparedImage]) -> Floats:
+    return np.stack([image.values for image in images])
 
 
 def _pairs(pictures: Pictures) -> Iterable[tuple[str, Any]]:
