@@ -91,7 +91,8 @@ export function annotations(
   }
 
   function update(): void {
-    const here = store.here();
+    // What is compared with is only looked at on its own: it would cover everything.
+    const here = store.here().filter(({ concept }) => concept.role !== "random" || concept === store.concept);
     const shapes = here.flatMap(({ concept, example }) => {
       const found = place(example);
       return found ? [{ concept, example, found }] : [];

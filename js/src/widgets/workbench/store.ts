@@ -13,8 +13,10 @@ import type {
   WorkbenchSetup,
   WorkbenchTraits,
 } from "../../core/concepts";
-import type { Asked, Payloads, Region, ToBrowser } from "../../core/protocol";
+import { importScript } from "../../core/modules";
+import type { Asked, Module, Payloads, Region, ToBrowser } from "../../core/protocol";
 import { Store } from "../../core/store";
+import type * as ScoresModule from "../scores/index";
 
 /** The synced traits; each is documented in xai_widgets/widgets/concept_workbench.py. */
 export const TRAITS = [
@@ -39,6 +41,10 @@ export class WorkbenchStore extends Store {
   bars: Bars | null = null;
   sweep: Sweep | null = null;
   suggestions: Suggestions | null = null;
+  /** What tests and shows scores, and its styles; it comes with the first hello. */
+  scores: (typeof ScoresModule & Pick<Module, "style">) | null = null;
+  /** Why it did not come. */
+  scoresFault = "";
   /** Concept that suggestions are being looked for. */
   suggesting: string | null = null;
   readonly pictures = new Map<string, ExampleItems["items"][number]>();
@@ -59,6 +65,10 @@ export class WorkbenchStore extends Store {
   override get<K extends keyof Asked>(trait: K): Asked[K] {
     const own: Partial<Asked> = { region: null, ablation: null, method: "concept", parameters: {} };
     return trait in own ? (own[trait] as Asked[K]) : super.get(trait);
+  }
+
+  override hello(): void {
+    this.channel.send("hello", { module: this.scores === null });
   }
 
   asked<K extends keyof WorkbenchTraits>(trait: K): WorkbenchTraits[K] {
@@ -136,7 +146,7 @@ export class WorkbenchStore extends Store {
   /** Changes the concept sets; the answer says when it is on disk. */
   edit(edit: Edit): void {
     const id = this.channel.send("edit", edit);
-    this.saving.set(id, edit);
+    if (this.saved?.id !== id) this.saving.set(id, edit);
     this.emit("shelf");
   }
 
@@ -224,6 +234,9 @@ export class WorkbenchStore extends Store {
         this.suggestions = payload as Suggestions;
         this.emit("suggestions");
         return;
+      case "module":
+        if (!this.scores) void this.#load(payload as Module);
+        return;
       case "accepted":
         this.#came = { map: false, sweep: false };
         break;
@@ -238,6 +251,15 @@ export class WorkbenchStore extends Store {
         break;
     }
     super.take(kind, payload, revision);
+  }
+
+  async #load({ script, style }: Module): Promise<void> {
+    try {
+      this.scores = { ...(await importScript<typeof ScoresModule>(script)), style };
+    } catch (error) {
+      this.scoresFault = `This page cannot show scores: reload it. ${error}`;
+    }
+    this.emit("setup");
   }
 
   /** What a finished job did not send does not hold any more. */

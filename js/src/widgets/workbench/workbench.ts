@@ -7,23 +7,18 @@ import { legend } from "../../components/legend";
 import { imageRail } from "../../components/rail";
 import { RegionState } from "../../components/region_state";
 import { zoomControl } from "../../components/region_tools";
-import { targetPicker } from "../../components/target_picker";
 import { linkedViews } from "../../components/views";
 import { Display } from "../../core/display";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
 import { Viewport } from "../../core/viewport";
 import { Annotating } from "./annotating";
 import { annotations } from "./annotations";
-import { compareList, layerList, testForm } from "./asking";
 import { Desk } from "./desk";
 import { remove } from "./examples";
 import { bindKeys, help } from "./keys";
-import { results } from "./results";
 import { shelf } from "./shelf";
-import { toPng } from "./snapshot";
 import { statusFoot } from "./status";
 import type { WorkbenchStore } from "./store";
-import { suggestionStrip } from "./suggestions";
 import { annotateTools } from "./tools";
 
 const EVERYTHING: Change[] = [
@@ -116,7 +111,6 @@ export class Workbench {
     const concepts = shelf(context, store, desk);
     desk.name = () => concepts.name();
     const tools = annotateTools(context, store, desk, () => views.drawing);
-    const suggestions = suggestionStrip(context, store);
     const zoom = zoomControl(context, views.panes.slice(0, 1));
     const scale = legend(context);
     const show = segmented(
@@ -140,38 +134,30 @@ export class Workbench {
       (v) => display.set({ opacity: v }),
     );
     const keys = help();
-    const outcome = results(context, store);
-    const side = [targetPicker, compareList, layerList, testForm].map((make) => make(context, store));
+    // These come with the scores' code.
+    const suggestions = h("div");
+    const side = h("div", { class: "xaiw-side" }, h("section", { class: "xaiw-section" }));
+    const outcome = h("p", { class: "xaiw-advice" });
     const foot = statusFoot(context, store, keys.button);
-    const parts: Part[] = [
-      views,
-      rail,
-      concepts,
-      tools,
-      suggestions,
-      zoom,
-      scale,
-      keys,
-      outcome,
-      ...side,
-      foot,
-    ];
+    const parts: Part[] = [views, rail, concepts, tools, zoom, scale, keys, foot];
 
     const railId = uniqueId("rail");
     const sideId = uniqueId("side");
     const shelfId = uniqueId("shelf");
     rail.root.id = railId;
+    side.id = sideId;
     concepts.root.id = shelfId;
     const summary = h("span");
-    const mapLine = h("div", { class: "xaiw-map-line" }, scale.root, opacity.root);
+    const mapLine = h("div", { class: "xaiw-tools" }, show.root, opacity.root);
     const main = h(
       "div",
       { class: "xaiw-main" },
       views.root,
+      scale.root,
       mapLine,
-      h("div", { class: "xaiw-tools" }, tools.root, show.root, zoom.root),
+      h("div", { class: "xaiw-tools" }, tools.root, zoom.root),
       tools.hint,
-      suggestions.root,
+      suggestions,
     );
     const body = h(
       "div",
@@ -179,7 +165,7 @@ export class Workbench {
       rail.root,
       concepts.root,
       h("div", { class: "xaiw-middle" }, main),
-      h("div", { class: "xaiw-side", id: sideId }, ...side.map((part) => part.root)),
+      side,
     );
     const folds = h(
       "div",
@@ -202,7 +188,7 @@ export class Workbench {
       },
       folds,
       body,
-      outcome.root,
+      outcome,
       keys.root,
       foot.root,
       this.#live,
@@ -234,18 +220,34 @@ export class Workbench {
       if (has && !desk.chosen) desk.show = "both";
       const shown = has ? desk.show : "picture";
       setAttr(views.root, "data-show", shown);
-      show.root.hidden = !has;
       show.select(shown);
-      mapLine.hidden = !has || shown === "picture";
+      mapLine.hidden = !has;
+      scale.root.hidden = opacity.root.hidden = shown === "picture";
       opacity.set(display.state.opacity);
     }
 
+    let complete = false;
+    const finish = ({ scores, style }: NonNullable<typeof store.scores>) => {
+      complete = true;
+      const late = scores(context, store);
+      this.root.append(h("style", {}, style));
+      suggestions.replaceWith(late.suggestions.root);
+      outcome.replaceWith(late.results.root);
+      side.replaceChildren(...late.side.map((part) => part.root));
+      const own = [late.suggestions, late.results, ...late.side];
+      parts.push(...own);
+      for (const change of EVERYTHING) for (const part of own) part.update(change);
+    };
+
     const update = (change: Change) => {
       for (const part of parts) part.update(change);
+      if (store.scores && !complete) finish(store.scores);
+      if (!complete) setText(outcome, store.scoresFault);
       if (change === "cursor" || change === "draft") return;
       const { map } = store;
       overlay.setAside(map ? `${store.concept?.name ?? ""} \u00b7 ${map.layer ?? ""}` : "");
-      if (["shelf", "picture"].includes(change)) marks.update();
+      if (["shelf", "picture", "traits"].includes(change)) marks.update();
+      this.root.style.setProperty("--drawing", store.concept?.colour ?? null);
       layout();
       setText(
         summary,
@@ -260,7 +262,10 @@ export class Workbench {
     display.onChange(() => update("display"));
     this.#forget = [
       store.subscribe((topic) => update(topic)),
-      store.addView({ root: this.root, toPng: () => toPng(context, store, [image, overlay]) }),
+      store.addView({
+        root: this.root,
+        toPng: async () => (await store.scores?.toPng(context, store, [image, overlay])) ?? new Uint8Array(0),
+      }),
     ];
     for (const change of EVERYTHING) update(change);
     signal?.addEventListener("abort", () => this.remove(), { once: true });

@@ -2,8 +2,8 @@
 import type { Change, Part } from "../../components/context";
 import { h, setText } from "../../core/dom";
 import { percent, signed } from "../../core/format";
+import type { WorkbenchStore } from "../workbench/store";
 import { pText } from "./bars";
-import type { WorkbenchStore } from "./store";
 
 const HEADS = [
   "Concept",

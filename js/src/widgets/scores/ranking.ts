@@ -4,7 +4,7 @@ import { Listbox } from "../../components/listbox";
 import { h, setAttr, setText } from "../../core/dom";
 import { signed } from "../../core/format";
 import { drawPicture } from "../../core/renderer";
-import type { WorkbenchStore } from "./store";
+import type { WorkbenchStore } from "../workbench/store";
 
 /** Of very many images, so many from each end. */
 const ENDS = 60;
@@ -17,7 +17,7 @@ export function rankingStrip(context: Context, store: WorkbenchStore): Part {
   });
   const list = listbox.root;
   list.classList.add("xaiw-ranking");
-  const title = h("h3");
+  const title = h("h3", {}, "Images sorted by concept");
   const about = h("small");
   const root = h(
     "section",
@@ -65,8 +65,7 @@ export function rankingStrip(context: Context, store: WorkbenchStore): Part {
       shown = null;
       return;
     }
-    setText(title, `Images by ${name}`);
-    setText(about, `most first \u00b7 cosine at ${layer}`);
+    setText(about, `${name} at ${layer}, most first`);
     if (found !== shown) {
       shown = found;
       seen.disconnect();

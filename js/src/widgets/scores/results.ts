@@ -1,10 +1,10 @@
 // Below the pictures: scores, the sweep, the sorted images, the agreement of concepts; or why there are none yet.
 import type { Change, Context, Part } from "../../components/context";
 import { h, setAttr, setText } from "../../core/dom";
+import type { WorkbenchStore } from "../workbench/store";
 import { scoreBars } from "./bars";
 import { cosineMatrix, numbersTable } from "./numbers";
 import { rankingStrip } from "./ranking";
-import type { WorkbenchStore } from "./store";
 import { sweepBox } from "./sweep";
 
 export function results(context: Context, store: WorkbenchStore): Part {

@@ -3,7 +3,7 @@ import type { Change, Context, Part } from "../../components/context";
 import { Listbox } from "../../components/listbox";
 import { h, setAttr, setText } from "../../core/dom";
 import { drawPicture } from "../../core/renderer";
-import type { WorkbenchStore } from "./store";
+import type { WorkbenchStore } from "../workbench/store";
 
 const REJECT = ["Delete", "Backspace", "x", "X"];
 
@@ -23,7 +23,7 @@ export function suggestionStrip(context: Context, store: WorkbenchStore): Part {
   const accept = button("Accept", "It shows the concept (Enter)", () => decide(true), "xaiw-button");
   const reject = button("Reject", "Never show it again (Delete)", () => decide(false), "xaiw-button");
   const show = button(
-    "Show image",
+    "Show",
     "Show the image it comes from",
     () => {
       const item = store.suggestions?.items[active];

@@ -5,7 +5,7 @@ import { chart, type Line } from "../../components/charts";
 import type { Change, Context, Part } from "../../components/context";
 import { h, setAttr, setText } from "../../core/dom";
 import { probability, signed } from "../../core/format";
-import type { WorkbenchStore } from "./store";
+import type { WorkbenchStore } from "../workbench/store";
 
 /** The target and the classes that ever come out on top, at most so many. */
 const LINES = 4;
@@ -26,7 +26,7 @@ export function sweepBox(context: Context, store: WorkbenchStore): Part {
     onPick: (epsilon) => go(nearest(epsilon)),
     signal: context.signal,
   });
-  const title = h("h3");
+  const title = h("h3", {}, "Scrub the concept");
   const about = h("small");
   const line = h(
     "div",
@@ -97,8 +97,7 @@ export function sweepBox(context: Context, store: WorkbenchStore): Part {
     }
     const last = epsilons().length - 1;
     setAttr(input, "max", Math.max(1, last));
-    setText(title, `More or less ${sweep.concept}`);
-    setText(about, `at ${sweep.layer}`);
+    setText(about, `${sweep.concept} at ${sweep.layer}`);
     setText(less, "less");
     drawn.setAside(sweep.probabilities ? "probability" : "score");
     const lines: Line[] = classes().map((index, i) => ({

@@ -4,7 +4,7 @@ import { segmented } from "../../components/controls";
 import { commonPath } from "../../components/layer_picker";
 import { h, setAttr, setText } from "../../core/dom";
 import type { LayerInfo } from "../../core/protocol";
-import type { WorkbenchStore } from "./store";
+import type { WorkbenchStore } from "../workbench/store";
 
 /** So many classes stand beside the target at most: more bars cannot be told apart. */
 const MOST_CLASSES = 4;
@@ -48,7 +48,7 @@ export function layerList(context: Context, store: WorkbenchStore): Part {
       },
       box,
       h("span", { class: "xaiw-name" }, layer.name.slice(prefix.length) + star),
-      h("small", {}, layer.shape.join(" \u00d7 ")),
+      h("small", {}, layer.shape.join("\u00d7")),
     );
   }
 

@@ -6,7 +6,7 @@ import { Listbox } from "../../components/listbox";
 import type { ScoreRecord } from "../../core/concepts";
 import { h, setAttr, setText } from "../../core/dom";
 import { magnitude, percent, signed } from "../../core/format";
-import type { WorkbenchStore } from "./store";
+import type { WorkbenchStore } from "../workbench/store";
 
 const finite = (value: number | null): value is number => value !== null && Number.isFinite(value);
 
@@ -47,7 +47,7 @@ function plot(record: ScoreRecord | null, axis: number): HTMLElement {
     cell.append(h("em", { title: record.note ?? "" }, `not testable: ${record.note ?? "no reason given"}`));
     return cell;
   }
-  const at = (value: number) => 50 + 48 * Math.max(-1, Math.min(1, value / axis));
+  const at = (value: number) => 50 + 45 * Math.max(-1, Math.min(1, value / axis));
   const bar = h("i");
   const value = record.magnitude ?? 0;
   bar.style.left = `${Math.min(50, at(value))}%`;
@@ -88,9 +88,10 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
     "p",
     { class: "xaiw-score-key", "aria-hidden": "true" },
     h("span", { class: "xaiw-plot is-sample", "data-significant": "true" }, h("i"), h("b", {}, "\u2217")),
-    "significant ",
+    h("span", {}, "significant"),
     h("span", { class: "xaiw-plot is-sample", "data-significant": "false" }, h("i")),
-    "not significant \u00b7 % of the images that agree (classic TCAV)",
+    h("span", {}, "not significant"),
+    h("span", {}, "\u00b7 %: images that agree (classic TCAV)"),
   );
   const root = h(
     "section",
