@@ -259,10 +259,10 @@ def _read_entry(root: Path, path: str) -> Entry | str:
         document = read_json(root / path, MAX_ANNOTATION)
         example = from_annotation(document, parts[-1].removesuffix(".json"))
     except StoreError as error:
-        text = str(error).rstrip(".")
-        if not text.startswith("'"):
-            text = f"{path!r} was left out: {text}"
-        return f"{text}. Repair the file or remove it."
+        reason = str(error).rstrip(".")
+        if parts[-1] not in reason:
+            reason = f"{path!r} was left out: {reason}"
+        return f"{reason}. Repair the file or remove it."
     return Entry(example, parts[1], REJECTED in parts[2:-1], document)
 
 
