@@ -150,18 +150,18 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
             class: "xaiw-score",
             "data-value": JSON.stringify([name, layer]),
             "data-text": layer,
-            "aria-label": cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join(". "),
             title: cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join("\n"),
           },
-          h("span", { class: "xaiw-name" }, layer),
+          h("span", { class: "xaiw-name", "aria-hidden": "true" }, layer),
           ...cells.flatMap((cell) => [
             plot(cell, axis),
             h(
               "small",
-              { class: "xaiw-fraction" },
+              { class: "xaiw-fraction", "aria-hidden": "true" },
               cell?.testable && finite(cell.score) ? percent(cell.score) : "",
             ),
           ]),
+          h("span", { class: "xaiw-sr" }, cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join(". ")),
         );
         options.push(row);
         return row;

@@ -61,7 +61,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
       "span",
       { class: "xaiw-links" },
       h("button", { type: "button", class: "xaiw-button", onclick: () => create() }, "Create"),
-      link("Cancel", () => close()),
+      link("Close", () => close()),
     ),
   );
   const open = (shown: boolean) => {
@@ -216,7 +216,6 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
         "data-value": concept.name,
         "data-text": concept.name,
         "data-role": concept.role,
-        "aria-label": `${concept.name}, ${count} examples. ${concept.advice}`,
         title: [concept.comment, concept.advice, position < 9 ? `Key ${position + 1}` : ""]
           .filter(Boolean)
           .join(" \u00b7 "),
@@ -224,7 +223,9 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
       },
       h("i", { class: "xaiw-dot-mark" }),
       h("span", { class: "xaiw-name" }, concept.name),
+      " ",
       h("small", {}, count),
+      h("span", { class: "xaiw-sr" }, ` examples. ${concept.advice}`),
     );
   };
 
