@@ -10,7 +10,8 @@ import numpy.typing as npt
 from xai_widgets.concepts.cav import products
 from xai_widgets.concepts.fits import Examples, Features, Fits, LayerFits
 from xai_widgets.concepts.layer_test import Null, Score, Separation, score
-from xai_widgets.concepts.options import MIN_EXAMPLES, MIN_POOL, Options
+from xai_widgets.concepts.options import Options
+from xai_widgets.concepts.refusals import constant, constant_pool, too_small
 from xai_widgets.concepts.statistics import holm, n_pseudo_concepts, stream
 from xai_widgets.errors import ConceptError
 
@@ -236,7 +237,7 @@ def _case(problem: Problem, fits: Fits, place: _Place, name: str) -> _Case:
     pool, pool_products = place.pool(pool_keys)
     if bool((pool.features == pool.features[0]).all()):
         all_same = bool((concept.features == pool.features[0]).all())
-        return _refused(problem, case, constant(layer) if all_same else _constant_pool(layer))
+        return _refused(problem, case, constant(layer) if all_same else constant_pool(layer))
     layer_fits = LayerFits(fits, problem.model, layer, pool, problem.options)
     separation = layer_fits.separation(concept)
     weights = separation.direction.astype(np.float32)
@@ -283,45 +284,8 @@ def _untestable(problem: Problem, layer: str, separation: Separation, length: fl
     return ""
 
 
-def _constant_pool(layer: str) -> str:
-    return (
-        f"Layer {layer!r} gives the same activations for every picture of the pool; "
-        "choose another layer, or other random pictures."
-    )
-
-
 def _against(problem: Problem) -> str:
     return "random pictures" if problem.options.against == "random" else "the other concepts'"
-
-
-def constant(layer: str) -> str:
-    """Say that a layer has nothing to tell pictures apart by."""
-    return (
-        f"Layer {layer!r} gives the same activations for every picture: choose another layer, or "
-        "check the model."
-    )
-
-
-def too_small(name: str, n: int, pool: int, against: str) -> str:
-    """Say that a concept or what it is compared with has too few pictures; "" where it has not."""
-    if n == 0:
-        return f"Concept {name!r} is empty: give it at least {MIN_EXAMPLES} examples."
-    if n < MIN_EXAMPLES:
-        return (
-            f"Concept {name!r} has {n} example{'s' if n > 1 else ''} that differ: at least "
-            f"{MIN_EXAMPLES} are needed, and 20 to 40 are enough for most concepts."
-        )
-    if pool < MIN_POOL and against == "random":
-        return (
-            f"The random pool holds {pool} picture{'' if pool == 1 else 's'}: give at least "
-            f"{MIN_POOL}, better several times as many as a concept has examples."
-        )
-    if pool < MIN_EXAMPLES:
-        return (
-            f"Concept {name!r} has no other concept to be tested against: give another with at "
-            f'least {MIN_EXAMPLES} examples, or test against "random".'
-        )
-    return ""
 
 
 def _result(problem: Problem, cases: Sequence[_Case], nulls: Sequence[Null | None]) -> TcavResult:
@@ -389,18 +353,26 @@ def _notes(problem: Problem, case: _Case, null: Null | None) -> list[str]:
             "The gradient is the same for every image, so against one random set the fraction can "
             "only be 0 or 1: read the magnitude."
         )
-    options = problem.options
-    size = 0 if case.separation is None else case.separation.sets.shape[1]
-    if case.testable and options.n_random_sets * size > case.pool:
-        what = "random sets" if options.against == "random" else "sets of other concepts' examples"
-        notes.append(
-            f"The {options.n_random_sets} {what} of {size} overlap: there are {case.pool} pictures."
-        )
+    if case.testable and case.separation is not None:
+        notes += _drawn(problem.options, case, case.separation, null)
+    return [*notes, *problem.notes]
+
+
+def _drawn(options: Options, case: _Case, separation: Separation, null: Null | None) -> list[str]:
+    """Say how far the pictures that the concept is compared with go."""
+    n_sets, size = separation.sets.shape
+    what = "random sets" if options.against == "random" else "sets of the others' examples"
+    if n_sets == 1 < options.n_random_sets:
+        notes = [f"There are only {case.pool} pictures to compare with: one set, of all of them."]
+    elif n_sets * size > case.pool:
+        notes = [f"Drawn from {case.pool} pictures, the {n_sets} {what} of {size} overlap."]
+    else:
+        notes = []
     if null is not None and null.shuffled and options.against == "random":
         notes.append(
             f"The pool of {case.pool} is too small to draw pseudo-concepts of {case.n} from it "
             "alone: concept and pool were shuffled together, an exact test of less power."
         )
     elif null is not None and not null.shuffled and len(null.coefficients) * case.n > case.pool:
-        notes.append(f"The {len(null.coefficients)} pseudo-concepts overlap one another.")
-    return [*notes, *problem.notes]
+        notes.append(f"The {len(null.coefficients)} pseudo-concepts overlap.")
+    return notes

@@ -8,13 +8,13 @@ from xai_widgets.concepts.evidence import Evidence, result_of
 from xai_widgets.concepts.fits import Features, Fits
 from xai_widgets.concepts.options import Options
 from xai_widgets.concepts.pictures import Pictures, opened, random_crops, stored
+from xai_widgets.concepts.refusals import too_small
 from xai_widgets.concepts.scoring import (
     Problem,
     TcavProgress,
     TcavResult,
     TcavSteps,
     test_steps,
-    too_small,
 )
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import ConceptError
@@ -192,8 +192,8 @@ def tcav(
     is compared with that of at least ``n_null`` pseudo-concepts: as many random pictures as the
     concept has examples, against the same random sets, in which other random pictures replace
     those that the pseudo-concept took. p = (1 + #{|null| >= |observed|}) / (N + 1), two-sided,
-    adjusted by Holm for the number of concepts x layers. Where the pool is too small for that (at
-    least 1.5 times a concept's examples), concept and pool are shuffled together, which is valid
+    adjusted by Holm for the number of concepts x layers. Where the pool is too small for that (less
+    than three times a concept's examples), concept and pool are shuffled together, which is valid
     for any size. The t-test over random sets that other tools offer is not: these runs share
     one concept, so they are not independent.
 
