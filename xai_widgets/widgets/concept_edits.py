@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.concepts.records import Concept, Removal
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import XaiError
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.widgets.concept_pictures import Pictures
-from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.widgets.regions import check_region, encode_runs
 
 HISTORY = 200
@@ -83,11 +83,6 @@ class Editor:
         """What `redo` would do again; None if there is nothing."""
         return self._undone[-1].text if self._undone else None
 
-    def forget(self) -> None:
-        """Forget the history: the store is no longer what it was."""
-        self._done.clear()
-        self._undone.clear()
-
     def apply(self, edit: Mapping[str, Any]) -> None:
         """Make an edit; it is on disk afterwards.
 
@@ -102,8 +97,8 @@ class Editor:
         elif op == "redo":
             self._repeat(self._undone, self._done, "do again", lambda step: step.redo())
         elif op == "refresh":
-            self._store.refresh()
-            self.forget()
+            if self._store.refresh():
+                self._forget()
         elif op in _OPS:
             try:
                 step = _OPS[op](self, edit)
@@ -117,6 +112,11 @@ class Editor:
                 del self._done[:-HISTORY]
         else:
             raise EditError(f"There is no edit {op!r}: use one of {', '.join(_OPS)}.")
+
+    def _forget(self) -> None:
+        """Forget the history: the store is no longer what it was."""
+        self._done.clear()
+        self._undone.clear()
 
     def _repeat(
         self, source: list[Step], target: list[Step], verb: str, do: Callable[[Step], object]

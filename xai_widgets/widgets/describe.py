@@ -7,6 +7,7 @@ import numpy as np
 from xai_widgets.explainers.base import Explainer, parameter_records
 from xai_widgets.explainers.registry import explainers, find, methods
 from xai_widgets.explanation import Explanation
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.formats import only_predicts
 from xai_widgets.models.preprocessing import preprocessing_text
@@ -26,24 +27,26 @@ def setup(model: ExplainableModel, n_images: int) -> dict[str, Any]:
         "classifier": model.is_classifier,
         "task": model.task,
         "n_images": n_images,
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": list(layer.shape),
-                "depth": layer.depth,
-                "spatial": layer.spatial,
-                "main": layer.main,
-                "recommended": layer.recommended,
-            }
-            for layer in model.layers
-        ],
+        "layers": [layer_record(layer) for layer in model.layers],
         "methods": method_records(model),
         "fills": list(FILLS),
         "verdict": verdict(model),
         "input_shape": list(model.input_shape),
         "preprocessing": preprocessing_text(model.preprocess.describe()),
         "max_thumbnails": MAX_THUMBNAILS,
+    }
+
+
+def layer_record(layer: Layer) -> dict[str, Any]:
+    """Return what the browser needs to know of a layer."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "depth": layer.depth,
+        "spatial": layer.spatial,
+        "main": layer.main,
+        "recommended": layer.recommended,
     }
 
 
