@@ -284,6 +284,9 @@ test.each([
   );
   expect(found).toEqual([]);
   expect(root.scrollWidth).toBeLessThanOrEqual(width);
+  for (const fold of root.querySelectorAll<HTMLElement>(".xaiw-fold-button")) fold.click();
+  expect(root.scrollWidth).toBeLessThanOrEqual(width);
+  for (const fold of root.querySelectorAll<HTMLElement>(".xaiw-fold-button")) fold.click();
   const outer = root.getBoundingClientRect();
   for (const part of root.querySelectorAll<HTMLElement>("button, select, input, h3")) {
     if (!part.checkVisibility() || part.closest(".xaiw-table, [role=listbox], .xaiw-sr")) continue;
