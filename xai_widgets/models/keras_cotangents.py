@@ -113,20 +113,19 @@ def size_of(tensors: Iterable[Any]) -> int:
 
 
 def moved_by(values: Any, shifts: Any, layer: str) -> Any:
-    """Return what a layer returned, plus shifts that broadcast to it.
+    """Return what a layer returned, plus shifts [N, ...] that broadcast to it.
 
     Raises
     ------
     LayerError
         If they do not fit.
     """
-    try:
-        fits = tf.broadcast_static_shape(values.shape, shifts.shape) == values.shape
-    except ValueError:
-        fits = False
-    if not fits:
+    sides, own = tuple(shifts.shape), tuple(values.shape)
+    if len(sides) != len(own) or any(
+        given not in (1, side) for given, side in zip(sides[1:], own[1:], strict=True)
+    ):
         raise LayerError(
-            f"Shifts of shape {list(shifts.shape)} do not fit layer {layer!r}, which returns "
-            f"{list(values.shape)}: give one value for each of its values."
+            f"Shifts of shape {list(sides)} do not fit layer {layer!r}, which returns "
+            f"{list(own)}: give one value for each of its values."
         )
     return values + tf.cast(shifts, values.dtype)

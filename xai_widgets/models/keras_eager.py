@@ -62,6 +62,7 @@ class KerasEager:
     def shifted(self, images: Any, layer: str, shifts: Any) -> Any:
         """Return the outputs when shifts [N, ...] are added to what a layer's last call returns."""
         n_calls: Counter[str] = Counter()
+        images = tf.repeat(images, len(shifts), axis=0) if len(images) == 1 else images
 
         def count(name: str, output: Any) -> Any:
             n_calls[name] += 1

@@ -22,7 +22,7 @@ from xai_widgets.models.keras_cotangents import (
 )
 from xai_widgets.models.keras_pass import KerasLayerPass
 from xai_widgets.models.keras_rules import apply_rule
-from xai_widgets.models.keras_way import Way, boundary, moving_tensors
+from xai_widgets.models.keras_way import Way, boundary, moves_batch, moving_tensors
 from xai_widgets.models.targets import Target
 
 NO_PATH = (
@@ -112,7 +112,7 @@ class KerasGraph:
     def shapes(self, images: Any) -> dict[str, tuple[int, ...]]:
         """Return the shape of every layer's output, batch axis included."""
         known = {path: tuple(call.tensor.shape) for path, call in self.calls.items()}
-        if all(None not in shape[1:] for shape in known.values()) and not self._moves_batch():
+        if all(None not in shape[1:] for shape in known.values()) and not moves_batch(self._graph):
             return {path: (len(images), *shape[1:]) for path, shape in known.items()}
         with self._graph.as_default():
             sizes = [tf.shape(call.tensor) for call in self.calls.values()]
@@ -257,12 +257,19 @@ class KerasGraph:
         return list(found.values())
 
     def shifted(self, images: Any, layer: str, shifts: Any) -> Any:
-        """Return the outputs when shifts [N, ...] are added to what a layer's last call returns."""
+        """Return the outputs when shifts [N, ...] are added to what a layer's last call returns.
+
+        One image runs once up to the layer, unless there are ways around it.
+        """
         place = self._call(layer).tensor
+        feeds = boundary([self._outputs], {place.name, self._images.name})
+        around = any(feed is self._images for feed in feeds)
+        if around and len(images) < len(shifts):
+            images = tf.repeat(images, len(shifts), axis=0)
         own = self._cut_out(("layer", layer), lambda: ([self._images], [place]))(images)[0]
-        parts = [self._images, place], [self._outputs]
-        function = self._cut_out(("shifted", layer), lambda: parts)
-        return function(images, moved_by(own, shifts, layer))[0]
+        given = {self._images.name: images, place.name: moved_by(own, shifts, layer)}
+        function = self._cut_out(("shifted", layer), lambda: (feeds, [self._outputs]))
+        return function(*(given[feed.name] for feed in feeds))[0]
 
     def activation(self, layer: str, kept: dict[str, Any]) -> Any:
         """Return a layer's output, computed from the nearest kept tensors."""
@@ -314,14 +321,6 @@ class KerasGraph:
                 self._cut.popitem(last=False)
         self._cut.move_to_end(key)
         return self._cut[key]
-
-    def _moves_batch(self) -> bool:
-        """Tell whether the first axis of a layer's output may be another than the batch's."""
-        return any(
-            operation.type in ("Reshape", "SpaceToBatchND", "Transpose", "TensorListStack")
-            and (operation.outputs[0].shape.rank or 4) in (3, 4)
-            for operation in self._graph.get_operations()
-        )
 
     def _gradient(self, layer: str | None, origin: str | None = None) -> Any:
         """Return the symbolic gradient of an origin at a layer, or at the images.

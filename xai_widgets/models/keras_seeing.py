@@ -45,21 +45,20 @@ class KerasLayers(ExplainableModel):
         """Return the outputs when something is added to a layer's output; see the contract."""
         name = self.resolve_layer(layer, vectors=True)
         batch, moves = self._checked(images), self.backend.asarray(shifts)
-        if len(batch) == 1:
-            batch = tf.repeat(batch, len(moves), axis=0)
-        if len(moves) != len(batch):
+        if len(batch) not in (1, len(moves)):
             raise ImageError(
                 f"{len(moves)} shifts were given for {len(batch)} images: give one for each."
             )
         shape, size = self._shape(batch), self.chunk_size
+        rows = chunked(moves, size)
+        parts = [batch] * len(rows) if len(batch) == 1 else chunked(batch, size)
         with self.lock, tf.device(self._device):
             runner = self._runner(shape)
             with self._complaint(shape):
-                parts = [
-                    runner.shifted(part, name, own)
-                    for part, own in zip(chunked(batch, size), chunked(moves, size), strict=True)
+                found = [
+                    runner.shifted(part, name, own) for part, own in zip(parts, rows, strict=True)
                 ]
-                return tf.concat(parts, axis=0)
+                return tf.concat(found, axis=0)
 
     @abstractmethod
     def _checked(self, images: Any) -> Any:

@@ -105,3 +105,12 @@ def boundary(fetches: Iterable[Any], stops: Container[str]) -> list[Any]:
             seen.add(tensor.op.name)
             waiting.extend(tensor.op.inputs)
     return list(found.values())
+
+
+def moves_batch(graph: Any) -> bool:
+    """Tell whether the first axis of a layer's output may be another than the batch's."""
+    return any(
+        operation.type in ("Reshape", "SpaceToBatchND", "Transpose", "TensorListStack")
+        and (operation.outputs[0].shape.rank or 4) in (3, 4)
+        for operation in graph.get_operations()
+    )

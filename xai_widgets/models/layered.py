@@ -71,7 +71,8 @@ class Layered:
         layer
             Any layer, `vector_layers` too; its last call where it runs more than once.
         shifts
-            [N, ...], with channels last: broadcast to the layer's output.
+            [N, ...], with channels last and as many axes as the layer's output, to which they are
+            broadcast.
 
         Returns
         -------

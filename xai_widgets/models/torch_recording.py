@@ -137,7 +137,7 @@ class Recorder:
                 return None
             own = self.arranged(layer, tensor)
             try:
-                moved = own + shifts.expand(own.shape)
+                moved = own + shifts.expand(-1, *own.shape[1:])
             except RuntimeError:
                 raise LayerError(
                     f"Shifts of shape {list(shifts.shape)} do not fit layer {layer!r}, which "

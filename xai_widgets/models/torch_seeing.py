@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xai_widgets.errors import ImageError
+from xai_widgets.errors import ImageError, ModelError
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import JoinedPass, LayerPass
 from xai_widgets.models.torch_backend import TorchBackend
@@ -16,6 +16,8 @@ from xai_widgets.models.torch_recording import Recorder
 from xai_widgets.models.torch_state import autograd, frozen
 
 RETAINED_BYTES = 2 * 1024**3
+AGREEMENT = 1e-4
+"""How far outputs of the same image may differ between batches, to the largest of them."""
 
 
 class TorchLayers(ExplainableModel):
@@ -65,21 +67,48 @@ class TorchLayers(ExplainableModel):
         """Return the outputs when something is added to a layer's output; see the contract."""
         name = self.resolve_layer(layer, vectors=True)
         batch, moves = self._checked(images), self.backend.asarray(shifts)
-        if len(batch) == 1:
-            batch = batch.expand(len(moves), -1, -1, -1)
+        one = len(batch) == 1 < len(moves)
+        batch = batch.expand(len(moves), -1, -1, -1) if one else batch
         if len(moves) != len(batch):
             raise ImageError(
                 f"{len(moves)} shifts were given for {len(batch)} images: give one for each."
             )
-        size = self._size_seen
         with self.lock, autograd(False):
-            chunks = [
-                self._recorder.shifted(part, name, own)
-                for part, own in zip(
-                    torch.split(batch, size), torch.split(moves, size), strict=True
-                )
-            ]
-        return torch.cat(chunks)
+            if one and self._batches is None:
+                found = self._shifted_from_one(batch, name, moves)
+                if found is not None:
+                    return found
+            return self._shifted(batch, name, moves)
+
+    def _shifted(self, batch: torch.Tensor, layer: str, moves: torch.Tensor) -> torch.Tensor:
+        size = self._size_seen
+        parts = zip(torch.split(batch, size), torch.split(moves, size), strict=True)
+        return torch.cat([self._recorder.shifted(part, layer, own) for part, own in parts])
+
+    def _shifted_from_one(
+        self, batch: torch.Tensor, layer: str, moves: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return the outputs of one image many times, which runs once up to the layer.
+
+        There, adding the shifts makes one many. Code that knows the size of the batch from before
+        the layer may fail on that, or mix the images up: None where the first outputs differ from
+        those of the first shift by itself.
+        """
+
+        def first_alone(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (inputs[0][:1], *inputs[1:])
+
+        expected = self._recorder.shifted(batch[:1], layer, moves[:1])
+        handle = self._module.register_forward_pre_hook(first_alone)
+        try:
+            found = self._shifted(batch, layer, moves)
+        except ModelError:
+            return None
+        finally:
+            handle.remove()
+        tolerance = AGREEMENT * float(expected.abs().max())
+        same = torch.allclose(found[:1], expected, rtol=0, atol=tolerance)
+        return found if same else None
 
     @abstractmethod
     def _checked(self, images: Any) -> torch.Tensor:
