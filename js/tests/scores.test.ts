@@ -40,7 +40,7 @@ test("a score is one sentence", () => {
   );
   expect(sentence({ ...record, p: null, p_adjusted: null, significant: null })).toContain("not known yet");
   expect(sentence({ ...record, testable: false, note: "Too few." })).toBe(
-    "stripes at late for zebra: not testable. Too few.",
+    "stripes at late for zebra: not testable: Too few.",
   );
   expect([0.0004, 0.005, 0.31, null].map(pText)).toEqual(["< 0.001", "0.005", "0.31", "\u2026"]);
   expect(axisOf([record])).toBeCloseTo(0.3);

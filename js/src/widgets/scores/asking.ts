@@ -194,6 +194,7 @@ export function testForm(context: Context, store: WorkbenchStore): Part {
       classifier.replaceChildren(...choices.map(({ name, title }) => h("option", { value: name }, title)));
     }
     classifier.value = store.asked("classifier") ?? "";
+    setAttr(classifier, "title", classifier.selectedOptions[0]?.text ?? null);
     pooled.select(store.asked("pooled") === false ? "full" : "pooled");
     against.select(store.asked("against"));
     const testing = Boolean(store.asked("testing"));

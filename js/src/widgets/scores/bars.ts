@@ -14,10 +14,16 @@ const finite = (value: number | null): value is number => value !== null && Numb
 export const pText = (p: number | null) =>
   finite(p) ? (p < 0.001 ? "< 0.001" : p.toFixed(p < 0.01 ? 3 : 2)) : "\u2026";
 
+/** Why a concept is not scored; reasons may begin with the words themselves. */
+export function refusal({ note }: ScoreRecord): string {
+  if (!note) return "not testable: no reason given";
+  return /^not testable/i.test(note) ? note.charAt(0).toLowerCase() + note.slice(1) : `not testable: ${note}`;
+}
+
 /** A score in one sentence. */
 export function sentence(record: ScoreRecord): string {
   const where = `${record.concept} at ${record.layer} for ${record.class}`;
-  if (!record.testable) return `${where}: not testable. ${record.note ?? ""}`;
+  if (!record.testable) return `${where}: ${refusal(record)}`;
   const interval =
     finite(record.low) && finite(record.high) ? `, from ${signed(record.low)} to ${signed(record.high)}` : "";
   const p = record.p_adjusted ?? record.p;
@@ -44,7 +50,7 @@ function plot(record: ScoreRecord | null, axis: number): HTMLElement {
   if (!record) return cell;
   if (!record.testable) {
     cell.classList.add("is-untestable");
-    cell.append(h("em", { title: record.note ?? "" }, `not testable: ${record.note ?? "no reason given"}`));
+    cell.append(h("em", {}, refusal(record)));
     return cell;
   }
   const at = (value: number) => 50 + 45 * Math.max(-1, Math.min(1, value / axis));
@@ -153,14 +159,12 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
             title: cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join("\n"),
           },
           h("span", { class: "xaiw-name", "aria-hidden": "true" }, layer),
-          ...cells.flatMap((cell) => [
-            plot(cell, axis),
-            h(
-              "small",
-              { class: "xaiw-fraction", "aria-hidden": "true" },
-              cell?.testable && finite(cell.score) ? percent(cell.score) : "",
-            ),
-          ]),
+          ...cells.flatMap((cell) => {
+            const drawn = plot(cell, axis);
+            if (cell && !cell.testable) return [drawn];
+            const share = cell && finite(cell.score) ? percent(cell.score) : "";
+            return [drawn, h("small", { class: "xaiw-fraction", "aria-hidden": "true" }, share)];
+          }),
           h("span", { class: "xaiw-sr" }, cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join(". ")),
         );
         options.push(row);

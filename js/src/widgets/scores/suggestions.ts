@@ -55,6 +55,7 @@ export function suggestionStrip(context: Context, store: WorkbenchStore): Part {
 
   function focus(position: number): void {
     active = Math.max(0, position);
+    store.look(store.suggestions?.items[active] ?? null);
     listbox.items.forEach((item, i) => {
       setAttr(item, "aria-selected", i === active);
     });

@@ -11,6 +11,8 @@ import type { WorkbenchStore } from "./store";
 
 /** With more examples on a picture only one of each concept is named. */
 const NAMED = 8;
+/** Stands for the suggestion that is looked at. */
+const SUGGESTED = "suggestion";
 
 interface Placed {
   key: string;
@@ -80,7 +82,7 @@ export function annotations(
 
   function draw(concept: ConceptInfo, example: ExampleInfo, { path, sx, sy }: Shape): SVGElement {
     const { id, included } = example;
-    const state = `${included ? "" : " is-excluded"}${id === desk.example ? " is-chosen" : ""}`;
+    const state = `${included ? "" : " is-excluded"}${id === SUGGESTED ? " is-suggested" : ""}${id === desk.example ? " is-chosen" : ""}`;
     const transform = `scale(${sx} ${sy})`;
     return svg(
       "g",
@@ -104,9 +106,14 @@ export function annotations(
       return shapes.length <= NAMED || first || example.id === desk.example;
     });
     corners = named.map(({ found }) => found.corner);
+    const { looking, picture } = store;
+    const like = store.concepts.find(({ name }) => name === store.suggestions?.concept);
+    const looked = { id: SUGGESTED, included: true, region: looking?.region ?? null } as ExampleInfo;
+    const where = looking && like && looking.index === picture?.index ? place(looked) : null;
     for (const { group, names } of layers) {
       group.replaceChildren(
         ...shapes.map(({ concept, example, found }) => draw(concept, example, found.shape)),
+        ...(where && like ? [draw(like, looked, where.shape)] : []),
       );
       names.replaceChildren(
         ...named.map(({ concept, example }) =>

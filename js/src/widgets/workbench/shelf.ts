@@ -100,8 +100,10 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
   add.addEventListener("click", () => (form.hidden ? name() : close()));
   field.addEventListener("keydown", (event) => {
     event.stopPropagation();
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault(); // or the button that gets the focus is pressed by the same key
     if (event.key === "Enter") create();
-    else if (event.key === "Escape") close();
+    else close();
   });
 
   // The selected concept

@@ -8,6 +8,7 @@ import type {
   Saved,
   ScoreRecord,
   Shelf,
+  Suggestion,
   Suggestions,
   Sweep,
   WorkbenchSetup,
@@ -45,6 +46,8 @@ export class WorkbenchStore extends Store {
   scores: (typeof ScoresModule & Pick<Module, "style">) | null = null;
   /** Why it did not come. */
   scoresFault = "";
+  /** The suggestion that is looked at. */
+  looking: Suggestion | null = null;
   /** Concept that suggestions are being looked for. */
   suggesting: string | null = null;
   readonly pictures = new Map<string, ExampleItems["items"][number]>();
@@ -93,6 +96,18 @@ export class WorkbenchStore extends Store {
 
   get concepts(): ConceptInfo[] {
     return this.shelf?.concepts ?? [];
+  }
+
+  /** Every place acts alike, as below a mean over all places: the map says nothing of where. */
+  get mapIsFlat(): boolean {
+    const values = this.map?.array.data;
+    if (!this.map || !values?.length) return false;
+    let [low, high] = [values[0], values[0]];
+    for (const value of values) {
+      if (value < low) low = value;
+      else if (value > high) high = value;
+    }
+    return high - low < 1e-3 * this.map.scale;
   }
 
   /** The selected concept; the first one while none is. */
@@ -162,8 +177,14 @@ export class WorkbenchStore extends Store {
   }
 
   dismiss(): void {
-    this.suggestions = null;
-    this.suggesting = null;
+    this.suggestions = this.suggesting = this.looking = null;
+    this.emit("suggestions");
+  }
+
+  /** Outlines a suggestion on its picture. */
+  look(item: Suggestion | null): void {
+    if (item === this.looking) return;
+    this.looking = item;
     this.emit("suggestions");
   }
 

@@ -75,8 +75,11 @@ export function textField(
   root.addEventListener("change", take);
   root.addEventListener("keydown", (event) => {
     event.stopPropagation();
-    if (event.key === "Enter") take();
-    else if (event.key === "Escape") {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      take();
+    }
+    if (event.key === "Escape") {
       root.value = before;
       root.blur();
     }

@@ -245,8 +245,9 @@ export class Workbench {
       if (!complete) setText(outcome, store.scoresFault);
       if (change === "cursor" || change === "draft") return;
       const { map } = store;
-      overlay.setAside(map ? `${store.concept?.name ?? ""} \u00b7 ${map.layer ?? ""}` : "");
-      if (["shelf", "picture", "traits"].includes(change)) marks.update();
+      const where = [store.concept?.name, map?.layer, store.mapIsFlat ? "the same everywhere" : ""];
+      overlay.setAside(map ? where.filter(Boolean).join(" \u00b7 ") : "");
+      if (["shelf", "picture", "traits", "suggestions"].includes(change)) marks.update();
       this.root.style.setProperty("--drawing", store.concept?.colour ?? null);
       layout();
       setText(
