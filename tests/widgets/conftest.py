@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from torch import nn
 
 import xai_widgets as xw
+from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.widgets.base import ToolWidget
 from xai_widgets.widgets.codec import decode
+from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
 
@@ -111,3 +114,32 @@ def make(
     yield build
     for explorer in made:
         explorer.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ConceptStore:
+    return ConceptStore(tmp_path / "concepts")
+
+
+@pytest.fixture
+def filled(store: ConceptStore) -> ConceptStore:
+    from tests.widgets.workbench import fill
+
+    return fill(store)
+
+
+@pytest.fixture
+def make_workbench(
+    model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded, store: ConceptStore
+) -> Iterator[Callable[..., ConceptWorkbench]]:
+    made: list[ConceptWorkbench] = []
+
+    def build(images: Any = None, **traits: Any) -> ConceptWorkbench:
+        traits = {"store": store, "target": "zebra", **traits}
+        workbench = ConceptWorkbench(model, pictures if images is None else images, **traits)
+        made.append(workbench)
+        return workbench
+
+    yield build
+    for workbench in made:
+        workbench.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.concepts.records import Concept
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import StoreConflict, XaiError
@@ -16,7 +17,6 @@ from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.superpixels import segment
 from xai_widgets.widgets.concept_edits import Editor
 from xai_widgets.widgets.concept_pictures import Pictures
-from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.widgets.concept_shelf import advice, shelf, thumbnails
 from xai_widgets.widgets.edit_queue import EditQueue
 from xai_widgets.widgets.regions import region_mask

@@ -100,7 +100,7 @@ class ConceptJob:
         """Give the scores of a question, from memory, from disk, or anew where that is asked."""
         workbench, testing = self._workbench, self._request.testing
         if testing:
-            yield from random_set(workbench, question)
+            yield from random_set(workbench, question, self._progress)
         trained_with = workbench.store.data_hash()
         key = (
             "concept scores",
@@ -151,6 +151,8 @@ class ConceptJob:
     def _test(self, question: Question) -> Generator[None, None, Scored]:
         workbench = self._workbench
         reason = workbench.model.capabilities.reason(("layer_gradients",))
+        if reason is None and not question.layers:
+            reason = "It shows no layer with positions on the picture: choose a layer yourself."
         if reason is not None:
             raise ConceptError(f"Concepts cannot be tested on this model. {reason}")
         view = workbench.evidence(question.layers, question.pooled)
@@ -270,10 +272,12 @@ class ConceptJob:
 
     def _tell_new(self, kind: str, key: Any, make: Callable[[Any], Any], *given: Any) -> None:
         """Send a message, unless the views show just that."""
-        keys = self._workbench._keys
-        if kind not in self._workbench._shown or keys.get(kind) != key:
-            self._tell(kind, make(*given))
-            keys[kind] = key
+        workbench = self._workbench
+        with workbench._state_lock:
+            shown = kind in workbench._shown and workbench._keys.get(kind) == key
+            if not shown and self._request.revision == workbench._revision:
+                workbench._keys[kind] = key
+                self._tell(kind, make(*given))
 
     def _progress(self, done: int, total: int, text: str) -> None:
         payload = {"done": done, "total": total, "stage": "explain", "text": text}
@@ -304,7 +308,9 @@ def selected(workbench: "ConceptWorkbench", request: Request) -> str | None:
     return next(own, None)
 
 
-def random_set(workbench: "ConceptWorkbench", question: Question) -> Steps:
+def random_set(
+    workbench: "ConceptWorkbench", question: Question, tell: Callable[[int, int, str], None]
+) -> Steps:
     """Make a random set where a test needs one and there is none; the shelf then shows it."""
     concepts = workbench.store.concepts
     if question.against != "random" or not any(c.examples for c in concepts if c.role == "concept"):
@@ -320,6 +326,7 @@ def random_set(workbench: "ConceptWorkbench", question: Question) -> Steps:
         finally:
             made.set()
 
+    tell(0, 0, "Cutting random examples out of the images")
     workbench.in_order(work)
     while not made.wait(POLL_SECONDS):
         yield

@@ -61,7 +61,8 @@ class Suggesting:
                 self._shown = {**found, "message": message}
                 self.tell()
 
-        self._task = self._workbench._submit("suggest", self._steps(concept, found), finish)
+        steps = self._steps(concept, found)
+        self._task = self._workbench._submit("suggest", steps, finish, background=True)
         return self._task
 
     def wait(self, concept: str | None) -> list[dict[str, Any]]:
@@ -133,7 +134,7 @@ class Suggesting:
         target = resolve_target(request.target or ClassTarget(0), workbench.model.labels, 0)
         assert isinstance(target, ClassTarget)
         question = question_of(workbench, request, target)
-        yield from random_set(workbench, question)
+        yield from random_set(workbench, question, self._progress)
         view = workbench.evidence(question.layers, question.pooled)
         images, store = workbench.class_images, workbench.store
         stream = score_steps(question, view, workbench.fits, images, store)
