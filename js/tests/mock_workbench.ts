@@ -108,6 +108,8 @@ function crop(index: number, region: Region | null, side = 48) {
 
 export class MockWorkbench {
   revision = 1;
+  /** The next maps are the same everywhere. */
+  flat = false;
   concepts: ConceptInfo[] = [];
   #undo: { text: string; before: string }[] = [];
   #redo: { text: string; before: string }[] = [];
@@ -389,6 +391,7 @@ export class MockWorkbench {
     const layer = String(model.state.layer ?? "stage3.block2");
     const side = 14;
     const map = Float32Array.from({ length: side * side }, (_, i) => {
+      if (this.flat) return 0.01;
       const v = Math.floor(i / side) / side;
       const u = (i % side) / side;
       return (

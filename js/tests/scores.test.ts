@@ -156,6 +156,15 @@ test("the concept map is shown alone or beside the picture, with a legend", asyn
   expect(shown()).toEqual([true, false]);
 });
 
+test("a map that is the same everywhere says so instead of colouring the picture", async () => {
+  const { root, model, kernel } = await mountWorkbench({ traits: { testing: true } });
+  expect(find(root, ".xaiw-pane-note").hidden).toBe(true);
+  kernel.flat = true;
+  model.set("image_index", 3);
+  kernel.start();
+  expect(find(root, ".xaiw-pane-note").textContent).toContain("every place counts the same");
+});
+
 test("the sweep follows the hand without a message, and speaks", async () => {
   const { root, model } = await mountWorkbench({ traits: { testing: true } });
   await frames();
@@ -171,7 +180,7 @@ test("the sweep follows the hand without a message, and speaks", async () => {
   slider(root).value = "20";
   slider(root).dispatchEvent(new Event("input", { bubbles: true }));
   expect(find(root, ".xaiw-sweep-box").dataset.epsilon).toBe("0.5");
-  expect(find(root, ".xaiw-chart-key").textContent).toMatch(/malignant0\.924benign0\.0759/);
+  expect(find(root, ".xaiw-chart-key").textContent).toMatch(/malignant0\.92benign0\.08/);
   button(root, "Reset").click();
   expect(find(root, ".xaiw-sweep-box").dataset.epsilon).toBe("0");
   expect(model.sent).toHaveLength(length);

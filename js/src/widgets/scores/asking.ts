@@ -202,19 +202,23 @@ export function testForm(context: Context, store: WorkbenchStore): Part {
     setAttr(test, "data-testing", testing);
     const ready = store.concepts.some(({ role, n_included: n }) => role === "concept" && n > 0);
     test.disabled = !testing && (!ready || !store.setup?.layers.length);
+    const { progress } = store;
+    const far = progress?.total ? ` ${progress.done} of ${progress.total}` : "";
     setText(
       note,
-      testing
-        ? "Every change is scored again at once."
-        : ready
-          ? "Does the model use the concepts for this class?"
-          : "Mark some examples of a concept first.",
+      testing && store.busy && progress
+        ? `${progress.text}${far}`
+        : testing
+          ? "Every change is scored again at once."
+          : ready
+            ? "Does the model use the concepts for this class?"
+            : "Mark some examples of a concept first.",
     );
   }
   return {
     root,
     update(change: Change) {
-      if (["setup", "traits", "shelf", "bars"].includes(change)) show();
+      if (["setup", "traits", "shelf", "bars", "status"].includes(change)) show();
     },
   };
 }

@@ -149,6 +149,8 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
       const concept = store.concepts.find((each) => each.name === name);
       const rows = at.map((layer) => {
         const cells = classes.map((each) => store.record(name, layer, each));
+        // Whether a concept separates has nothing to do with the class: the reason is given once.
+        const alike = cells.every((cell) => cell && !cell.testable && cell.note === cells[0]?.note);
         const row = h(
           "div",
           {
@@ -159,8 +161,9 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
             title: cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join("\n"),
           },
           h("span", { class: "xaiw-name", "aria-hidden": "true" }, layer),
-          ...cells.flatMap((cell) => {
+          ...(alike ? cells.slice(0, 1) : cells).flatMap((cell) => {
             const drawn = plot(cell, axis);
+            if (alike) drawn.classList.add("is-alone");
             if (cell && !cell.testable) return [drawn];
             const share = cell && finite(cell.score) ? percent(cell.score) : "";
             return [drawn, h("small", { class: "xaiw-fraction", "aria-hidden": "true" }, share)];

@@ -23,6 +23,7 @@ export function sweepBox(context: Context, store: WorkbenchStore): Part {
   const words = h("span", { class: "xaiw-sweep-value", "aria-hidden": "true" });
   const drawn = chart("Outputs along the concept", {
     fit: true,
+    unit: (value) => text(value),
     onPick: (epsilon) => go(nearest(epsilon)),
     signal: context.signal,
   });

@@ -85,6 +85,8 @@ export class Workbench {
     });
     const [image, , overlay] = views.panes;
     const marks = annotations(store, desk, viewport, [image, overlay]);
+    const note = h("p", { class: "xaiw-pane-note", hidden: true });
+    overlay.frame.append(note);
     viewport.onChange(() => marks.layout());
     const sizes = new ResizeObserver(() => marks.layout());
     for (const { frame } of [image, overlay]) sizes.observe(frame);
@@ -245,8 +247,11 @@ export class Workbench {
       if (!complete) setText(outcome, store.scoresFault);
       if (change === "cursor" || change === "draft") return;
       const { map } = store;
-      const where = [store.concept?.name, map?.layer, store.mapIsFlat ? "the same everywhere" : ""];
-      overlay.setAside(map ? where.filter(Boolean).join(" \u00b7 ") : "");
+      overlay.setAside(map ? [store.concept?.name, map.layer].filter(Boolean).join(" \u00b7 ") : "");
+      const flat = store.mapIsFlat;
+      note.hidden = !flat;
+      setText(note, flat ? `After ${map?.layer} every place counts the same: look at an earlier layer.` : "");
+      views.root.classList.toggle("is-flat", flat);
       if (["shelf", "picture", "traits", "suggestions"].includes(change)) marks.update();
       this.root.style.setProperty("--drawing", store.concept?.colour ?? null);
       layout();
