@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from xai_widgets.concepts.crops import cut_out
+from xai_widgets.concepts.framing import framed
 from xai_widgets.concepts.random_regions import random_regions
-from xai_widgets.concepts.records import Concept
+from xai_widgets.concepts.records import Concept, Example
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import ConceptError, ImageError
 from xai_widgets.models.images import DisplayImage, ImageSet
+from xai_widgets.models.images import Pixels as Crop
 
 Pictures = Mapping[str, Any]
 """Pictures, or functions that return them, by `DisplayImage.key`; none twice."""
@@ -45,15 +48,30 @@ def opened(images: Any, what: str) -> dict[str, Any]:
 
 
 def stored(store: ConceptStore, role: str) -> dict[str, dict[str, Any]]:
-    """Return the included crops of a store's concepts of a role, by name and key."""
+    """Return the included examples of a store's concepts of a role, by name and key.
+
+    What was cut from a picture is shown at the scale it has there: see `framing`.
+    """
     return {
-        concept.name: {
-            example.crop_hash or example.id: partial(store.picture, example.id)
-            for example in concept.included
-        }
+        concept.name: dict(_entry(store, example) for example in concept.included)
         for concept in store.concepts
         if concept.role == role
     }
+
+
+def _entry(store: ConceptStore, example: Example) -> tuple[str, Any]:
+    key, source = example.crop_hash or example.id, example.image
+    if source is None or example.region is None:
+        return key, partial(store.picture, example.id)
+    return f"{key} in {source.width} x {source.height}", partial(_in_place, store, example.id)
+
+
+def _in_place(store: ConceptStore, example_id: str) -> Crop:
+    source, region = store.example(example_id).image, store.example(example_id).region
+    crop = store.picture(example_id)
+    if source is None or region is None:  # reshaped in the meantime
+        return crop
+    return framed(crop, source.width, source.height, region)
 
 
 def random_crops(
@@ -85,7 +103,6 @@ def random_crops(
     return crops
 
 
-def _cut(image: DisplayImage, region: Mapping[str, Any]) -> DisplayImage:
-    left, top = int(region["x"]), int(region["y"])
-    part = image.pixels[top : top + int(region["height"]), left : left + int(region["width"])]
-    return DisplayImage(np.ascontiguousarray(part), f"part of {image.name}")
+def _cut(image: DisplayImage, region: dict[str, Any]) -> DisplayImage:
+    crop = framed(cut_out(image, region), image.width, image.height, region)
+    return DisplayImage(crop, f"part of {image.name}")

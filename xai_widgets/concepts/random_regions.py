@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xai_widgets.concepts.framing import region_sides
 from xai_widgets.concepts.records import Concept, Example
 from xai_widgets.errors import XaiError
 from xai_widgets.models.images import DisplayImage
-from xai_widgets.regions import Mask, decode_runs, region_mask
+from xai_widgets.regions import Mask, decode_runs, encode_runs, region_mask
 
 TRIES = 24
 SHRINK_AFTER = 6
@@ -29,8 +30,9 @@ def random_regions(
 ) -> Iterator[tuple[DisplayImage, Region | None]]:
     """Yield pictures with regions (None for the whole picture) that overlap no annotation.
 
-    The regions have the sizes of the concepts' examples, so that a concept does not separate from
-    them by its scale. Each picture is opened again for each of its regions, none is kept.
+    The regions have the shapes of the concepts' examples, moved elsewhere, so that a concept does
+    not separate from them by its scale or outline. Each picture is opened again for each of its
+    regions, none is kept.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def random_regions(
     """
     rng = np.random.default_rng([seed, 0xC0CE])
     marked = [e for concept in concepts if concept.role == "concept" for e in concept.examples]
-    sides = [side for side in map(_sides, marked) if side is not None]
+    shapes = [example for example in marked if _has_shape(example)]
     found, whole = 0, set()
     full: set[int] = set()
     while found < n and len(full) < n_images:
@@ -60,7 +62,7 @@ def random_regions(
                 full.add(index)
                 continue
             here = [example for example in marked if _is_of(example, image)]
-            region = _place(rng, image, here, sides, index not in whole)
+            region = _place(rng, image, here, shapes, index not in whole)
             if region is False:
                 full.add(index)
                 continue
@@ -78,7 +80,7 @@ def _place(
     rng: np.random.Generator,
     image: DisplayImage,
     here: Sequence[Example],
-    sides: Sequence[tuple[float, float]],
+    shapes: Sequence[Example],
     may_be_whole: bool,
 ) -> Any:
     """Return a free region, None for the whole picture, or False where there is no room."""
@@ -89,10 +91,8 @@ def _place(
     for attempt in range(TRIES):
         if attempt and attempt % SHRINK_AFTER == 0:
             scale /= 1.5
-        if sides:
-            wide, high = sides[int(rng.integers(len(sides)))]
-        else:
-            wide, high = rng.uniform(*USUAL_SIDES, size=2).tolist()
+        shape = shapes[int(rng.integers(len(shapes)))] if shapes else None
+        wide, high = _sides(shape) if shape else rng.uniform(*USUAL_SIDES, size=2).tolist()
         if min(wide, high) > 0.99 and scale == 1.0:
             if taken is None and may_be_whole:
                 return None
@@ -101,7 +101,9 @@ def _place(
         box = _box(rng, image, min(wide * scale, 0.9), min(high * scale, 0.9))
         left, top, width, height = box
         if taken is None or not taken[top : top + height, left : left + width].any():
-            return {"type": "rect", "x": left, "y": top, "width": width, "height": height}
+            if shape is not None and scale == 1.0:
+                return moved(shape, image, left, top, (width, height))
+            return _rect(left, top, width, height)
     return False
 
 
@@ -141,22 +143,49 @@ def _no_superpixels() -> npt.NDArray[np.uint16]:
     raise XaiError("Stored regions hold no superpixels.")
 
 
-def _sides(example: Example) -> tuple[float, float] | None:
-    """Return width and height of an example as shares of its picture; None if not known."""
-    if example.image is None:
-        return None
-    if example.region is None:
+def _has_shape(example: Example) -> bool:
+    return example.image is not None and min(_sides(example)) > 0
+
+
+def _sides(example: Example) -> tuple[float, float]:
+    """Return width and height of an example as shares of its picture."""
+    if example.region is None or example.image is None:
         return 1.0, 1.0
+    size = max(1, example.image.width), max(1, example.image.height)
+    return region_sides(example.region, *size)
+
+
+def _rect(left: int, top: int, width: int, height: int) -> Region:
+    return {"type": "rect", "x": left, "y": top, "width": width, "height": height}
+
+
+def moved(
+    example: Example, image: DisplayImage, left: int, top: int, size: tuple[int, int]
+) -> Region:
+    """Return an example's region, moved on another picture to a box of its size.
+
+    Parameters
+    ----------
+    example
+        Whose region is moved; its size is a share of its picture.
+    image
+        The other picture.
+    left, top, size
+        Position, width and height of the box, in pixels of that picture.
+    """
     region = example.region
-    width, height = max(1, example.image.width), max(1, example.image.height)
-    if region["type"] == "rect":
-        return min(1.0, region["width"] / width), min(1.0, region["height"] / height)
+    if region is None or region["type"] == "rect" or example.image is None:
+        return _rect(left, top, *size)
     if region["type"] == "polygon":
-        across, down = np.ptp(np.asarray(region["points"], dtype=float), axis=0)
-        return min(1.0, float(across) / width), min(1.0, float(down) / height)
+        points = np.asarray(region["points"], dtype=float)
+        points -= points.min(axis=0)
+        points *= np.array(size) / np.maximum(points.max(axis=0), 1e-9)
+        return {"type": "polygon", "points": (points + np.array([left, top])).tolist()}
     mask = decode_runs(region["counts"], region["size"])
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return None
-    size = region["size"]
-    return float(np.ptp(columns) + 1) / size[1], float(np.ptp(rows) + 1) / size[0]
+    shape = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    y = min(round(top / image.height * mask.shape[0]), mask.shape[0] - shape.shape[0])
+    x = min(round(left / image.width * mask.shape[1]), mask.shape[1] - shape.shape[1])
+    placed = np.zeros_like(mask)
+    placed[y : y + shape.shape[0], x : x + shape.shape[1]] = shape
+    return {"type": "mask", "size": list(mask.shape), "counts": encode_runs(placed)}
