@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import "../dev/themes.css";
 import { cells } from "./mock_workbench";
 import { button, find, frames, mountWorkbench, option, point, press, slide } from "./mount";
@@ -326,6 +326,15 @@ describe("autosave", () => {
     view.kernel.save(view.model.sent.find(({ kind }) => kind === "edit") as never);
     expect(kept().textContent).toBe("Saved in folder concepts");
     expect(kept().title).toBe("/home/someone/concepts");
+  });
+
+  test("a kernel that does not answer has saved nothing", async () => {
+    view.model.onSend = () => {};
+    vi.useFakeTimers();
+    button(view.root, "Whole image").click();
+    vi.advanceTimersByTime(6000);
+    vi.useRealTimers();
+    expect(kept().textContent).toBe("Not saved: the kernel does not answer.");
   });
 
   test("a refused edit says why", () => {

@@ -201,7 +201,7 @@ export function testForm(context: Context, store: WorkbenchStore): Part {
     setText(test, testing ? "Stop testing" : "Test");
     setAttr(test, "data-testing", testing);
     const ready = store.concepts.some(({ role, n_included: n }) => role === "concept" && n > 0);
-    test.disabled = !testing && (!ready || !store.setup?.layers.length);
+    test.disabled = !testing && (!ready || !store.testable);
     const { progress } = store;
     const far = progress?.total ? ` ${progress.done} of ${progress.total}` : "";
     setText(
@@ -210,9 +210,11 @@ export function testForm(context: Context, store: WorkbenchStore): Part {
         ? `${progress.text}${far}`
         : testing
           ? "Every change is scored again at once."
-          : ready
-            ? "Does the model use the concepts for this class?"
-            : "Mark some examples of a concept first.",
+          : !store.testable
+            ? "This model cannot be tested."
+            : ready
+              ? "Does the model use the concepts for this class?"
+              : "Mark some examples of a concept first.",
     );
   }
   return {

@@ -53,7 +53,7 @@ function plot(record: ScoreRecord | null, axis: number): HTMLElement {
     cell.append(h("em", {}, refusal(record)));
     return cell;
   }
-  const at = (value: number) => 50 + 45 * Math.max(-1, Math.min(1, value / axis));
+  const at = (value: number) => 50 + 42 * Math.max(-1, Math.min(1, value / axis));
   const bar = h("i");
   const value = record.magnitude ?? 0;
   bar.style.left = `${Math.min(50, at(value))}%`;

@@ -28,9 +28,8 @@ export function results(context: Context, store: WorkbenchStore): Part {
   /** What stands where the scores will be. */
   function reason(): string {
     const { setup, state, error } = store;
-    const verdict = setup?.verdict;
-    if (verdict && ["inference-only", "broken"].includes(verdict.verdict)) {
-      return `Concepts can be marked and kept, but not tested. ${verdict.sentence}`;
+    if (setup && !store.testable) {
+      return `Concepts can be marked and kept, but not tested. ${setup.verdict.sentence}`;
     }
     if (state === "error") return `No scores. ${error?.message ?? ""}`;
     if (state === "cancelled" && store.asked("testing")) return "Cancelled before there were scores.";

@@ -250,7 +250,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     comment.set(concept?.comment ?? "");
     if (concept) recolour.set(concept.colour);
     suggest.hidden = isRandom;
-    suggest.disabled = !concept?.n_included || store.suggesting !== null;
+    suggest.disabled = !concept?.n_included || store.suggesting !== null || !store.testable;
     const any = concepts.some(({ role }) => role === "random");
     random.hidden = any && !isRandom;
     setText(random, any ? "Replace the random set" : "Make a random set");
@@ -265,14 +265,21 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     const path = kind?.folder ?? store.workbench?.folder ?? "";
     const folder = path.split(/[\\/]/).filter(Boolean).pop() ?? path;
     const failed = saved && !saved.ok ? (saved.message ?? "The last change was not saved.") : null;
+    const lost = saving.size > 0 && store.channel.silent;
     const text =
       conflict ??
       (saving.size
-        ? "Saving \u2026"
+        ? lost
+          ? "Not saved: the kernel does not answer."
+          : "Saving \u2026"
         : (failed ?? (saved ? `Saved in folder ${folder}` : folder ? `Folder ${folder}` : "")));
     setText(kept, text);
     setAttr(kept, "title", path);
-    setAttr(kept, "data-state", conflict ? "conflict" : saving.size ? "saving" : failed ? "failed" : "saved");
+    setAttr(
+      kept,
+      "data-state",
+      conflict ? "conflict" : lost || (failed && !saving.size) ? "failed" : saving.size ? "saving" : "saved",
+    );
     refresh.hidden = conflict === null;
     for (const [button, verb, what] of [
       [undo, "Undo", kind?.undo],
@@ -290,6 +297,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
       status();
     } else if (change === "traits" || change === "suggestions") fill();
     else if (change === "examples") grid.update();
+    else if (change === "status") status();
     else if (change === "picture") details.update();
   }
   return {

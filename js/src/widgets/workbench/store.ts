@@ -98,6 +98,12 @@ export class WorkbenchStore extends Store {
     return this.shelf?.concepts ?? [];
   }
 
+  /** Whether the model has layers whose gradients concepts can be tested with. */
+  get testable(): boolean {
+    const verdict = this.setup?.verdict.verdict ?? "";
+    return Boolean(this.setup?.layers.length) && !["inference-only", "broken"].includes(verdict);
+  }
+
   /** Every place acts alike, as below a mean over all places: the map says nothing of where. */
   get mapIsFlat(): boolean {
     const values = this.map?.array.data;
