@@ -36,7 +36,9 @@ class Suggestion:
         Its label in the picture's superpixels.
     similarity
         Cosine between the concept's vector and the mean activation of the superpixel, less the mean
-        over all pictures, -1..1.
+        over all pictures, -1..1. Superpixels that differ less from the mean than they do on average
+        (root mean square) count for less in proportion: the direction of next to nothing is no
+        likeness, and the rim of what is found would come before it.
     region
         The wire form of its mask.
     """
@@ -187,13 +189,17 @@ def _ranked(pieces: Mapping[str, Floats], direction: Floats) -> list[tuple[float
     if not means:
         return []
     centre = np.mean(means, axis=0)
+    moved = {key: rows[:, :-1] - centre for key, rows in pieces.items()}
+    lengths = {key: np.linalg.norm(rows, axis=1) for key, rows in moved.items()}
+    every = np.concatenate([lengths[key][seen[key]] for key in pieces])
+    usual = float(np.sqrt(np.mean(every**2)))
+    if usual <= TINY:
+        return []
+    unit = direction / max(float(np.linalg.norm(direction)), TINY)
     found = []
-    for key, rows in pieces.items():
-        moved = rows[:, :-1] - centre
-        lengths = np.linalg.norm(moved, axis=1) * np.linalg.norm(direction)
-        similarity = moved @ direction / np.maximum(lengths, TINY)
-        usable = np.flatnonzero(seen[key] & (lengths > TINY))
-        found += [(float(similarity[label]), key, int(label)) for label in usable]
+    for key, rows in moved.items():
+        similarity = rows @ unit / np.maximum(lengths[key], usual)
+        found += [(float(similarity[i]), key, int(i)) for i in np.flatnonzero(seen[key])]
     return sorted(found, key=lambda entry: -entry[0])
 
 
