@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ class Recorded:
     def add(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
         if not isinstance(content, dict) or "kind" not in content:
             return
+        json.dumps(content, allow_nan=False)  # what the wire would refuse
         payload = decode(content["payload"], buffers or [])
         with self._changed:
             self.messages.append({**content, "payload": payload})

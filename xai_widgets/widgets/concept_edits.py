@@ -311,10 +311,10 @@ class Editor:
     # Parts --------------------------------------------------------------------------------
 
     def _opened(self, index: Any) -> DisplayImage:
-        position = int(index)
+        position = int(index) if isinstance(index, int | float) else -1
         if not 0 <= position < len(self._images):
             raise EditError(
-                f"There is no image {position}: there are {len(self._images)}, counted from 0."
+                f"There is no image {index!r}: there are {len(self._images)}, counted from 0."
             )
         return self._pictures(position)
 

@@ -1,8 +1,8 @@
 """What the model sees in the workbench's images: predictions, images of a class, activations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from xai_widgets.widgets.base import StateError
 from xai_widgets.widgets.concept_pictures import Pictures
 
 LEAST_IMAGES = 8
+
+Found = TypeVar("Found")
 
 
 class ClassImages:
@@ -68,19 +70,29 @@ class ClassImages:
         """Return images in the form that `Evidence` takes, opened when they are needed."""
         return {f"image {index}": partial(self._opened, index) for index in indices}
 
-    def survey(self, evidence: Evidence) -> Steps[None]:
-        """Let the model see every image once; those that cannot be opened are left out."""
+    def every(self, look: Callable[[dict[str, Any]], Steps[Found]]) -> Steps[Found]:
+        """Look at all images that can be opened, and remember which cannot.
+
+        Parameters
+        ----------
+        look
+            Gets them in the form that `Evidence` takes, and may be started again without those
+            that turned out to be broken.
+
+        Raises
+        ------
+        StateError
+            If there is none that can be opened.
+        """
         self._broken.clear()
-        while True:
+        while self.readable:
             before = len(self._broken)
             try:
-                yield from evidence.activations_of(self.entries(self.readable))
-                break
+                return (yield from look(self.entries(self.readable)))
             except XaiError:
                 if len(self._broken) == before:
                     raise
-        if not self.readable:
-            raise StateError(f"None of the images could be opened. {self._broken[0]}")
+        raise StateError(f"None of the images could be opened. {self._broken[0]}")
 
     def of_class(self, evidence: Evidence, index: int) -> Steps[tuple[list[int], str | None]]:
         """Return the images of a class, and a note where all of them have to do.

@@ -14,6 +14,7 @@ from xai_widgets.concepts.pictures import stored
 from xai_widgets.concepts.scoring import TcavResult
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.concepts.tcav import TcavRequest, tcav_steps
+from xai_widgets.errors import ConceptError
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.widgets.concept_images import ClassImages
 
@@ -161,12 +162,9 @@ def score_steps(
     XaiError
         If it cannot be answered.
     """
-    for step in images.survey(view):
+    for step in images.every(view.activations_of):
         yield Told(step.done, step.total, "Looking at the images")
-    concepts = stored(store, "concept")
-    pools = stored(store, "random").values()
-    pool = {key: picture for found in pools for key, picture in found.items()}
-    options = Options(classifier=question.classifier, against=question.against)
+    concepts, pool, options = _sets(question, store)
     records: list[dict[str, Any]] = []
     scored: Scored | None = None
     for target in question.targets:
@@ -200,6 +198,51 @@ def score_steps(
         records += result.records
     assert scored is not None
     return replace(scored, records=records, partial=False)
+
+
+def vector_steps(
+    question: Question,
+    concept: str,
+    view: Evidence,
+    fits: Fits,
+    images: ClassImages,
+    store: ConceptStore,
+) -> Generator[Told, None, Floats]:
+    """Train the vector of a concept at the layer of a view, as a test does, and nothing else.
+
+    Raises
+    ------
+    ConceptError
+        If it cannot be trained.
+    """
+    concepts, pool, options = _sets(question, store)
+    # Vectors depend on no image of a class; a test looks at one all the same.
+    one = images.entries(images.readable[:1])
+    request = TcavRequest(one, question.target, concepts, pool, replace(options, quick=True))
+    steps = tcav_steps(view, request, fits)
+    try:
+        while True:
+            told = next(steps)
+            yield Told(told.done, told.total, told.text)
+    except StopIteration as stop:
+        result: TcavResult = stop.value
+    finally:
+        steps.close()
+    (layer,) = view.layers
+    if (concept, layer) in result.vectors:
+        return result.vectors[concept, layer]
+    notes = [record["note"] for record in result.records if record["concept"] == concept]
+    raise ConceptError(notes[0] if notes else f"There is no concept {concept!r}.")
+
+
+def _sets(
+    question: Question, store: ConceptStore
+) -> tuple[dict[str, Any], dict[str, Any], Options]:
+    """Return the concepts and the random pool, as pictures by key, and how to test."""
+    pools = stored(store, "random").values()
+    pool = {key: picture for found in pools for key, picture in found.items()}
+    options = Options(classifier=question.classifier, against=question.against)
+    return stored(store, "concept"), pool, options
 
 
 def _chosen(

@@ -1,6 +1,6 @@
 """Suggestions of a workbench: unlabelled superpixels that are like a concept."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from xai_widgets.regions import region_mask
 from xai_widgets.superpixels import LabelMap
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.concept_job import question_of, random_set, selected
-from xai_widgets.widgets.concept_scores import Floats, score_steps
+from xai_widgets.widgets.concept_scores import Floats, vector_steps
 from xai_widgets.widgets.concept_state import shown_layer, tested_layers
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.regions import crop
@@ -103,14 +103,10 @@ class Suggesting:
             )
         found.update(concept=name, layer=layer)
         vector = yield from self._vector(name, layer)
-        images, evidence = workbench.class_images, workbench.evidence([layer], request.pooled)
-        for step in images.survey(evidence):
-            self._progress(step.done, step.total, "Looking at the images")
-            yield
-        pictures = images.entries(images.readable)
-        superpixels = workbench.pictures.superpixels
-        stream = suggest(
-            evidence, pictures, layer, vector, self._marked(name), segments=superpixels
+        evidence = workbench.evidence([layer], request.pooled)
+        superpixels, marked = workbench.pictures.superpixels, self._marked(name)
+        stream = workbench.class_images.every(
+            lambda images: suggest(evidence, images, layer, vector, marked, segments=superpixels)
         )
         while True:
             try:
@@ -135,25 +131,17 @@ class Suggesting:
         assert isinstance(target, ClassTarget)
         question = question_of(workbench, request, target)
         yield from random_set(workbench, question, self._progress)
-        view = workbench.evidence(question.layers, question.pooled)
+        view = workbench.evidence([layer], request.pooled)
         images, store = workbench.class_images, workbench.store
-        stream = score_steps(question, view, workbench.fits, images, store)
-        records: Sequence[Mapping[str, Any]] = ()
-        try:
-            for told in stream:
-                self._progress(told.done, told.total, told.text)
-                yield
-                if told.found is not None:
-                    if (concept, layer) in told.found.vectors:
-                        return told.found.vectors[concept, layer]
-                    records = told.found.records
-                    break
-        finally:
-            stream.close()
-        notes = [r["note"] for r in records if (r["concept"], r["layer"]) == (concept, layer)]
-        raise ConceptError(
-            notes[0] if notes else f"There is no vector of {concept!r} at {layer!r}."
-        )
+        stream = vector_steps(question, concept, view, workbench.fits, images, store)
+        while True:
+            try:
+                told = next(stream)
+            except StopIteration as stop:
+                vector: Floats = stop.value
+                return vector
+            self._progress(told.done, told.total, told.text)
+            yield
 
     def _marked(self, concept: str) -> dict[str, list[Any]]:
         """Return the regions that are not suggested: annotated ones, and those rejected here."""

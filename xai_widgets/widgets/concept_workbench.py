@@ -23,23 +23,22 @@ from xai_widgets.widgets.concept_edits import Editor
 from xai_widgets.widgets.concept_images import ClassImages
 from xai_widgets.widgets.concept_job import ConceptJob
 from xai_widgets.widgets.concept_pictures import Pictures
+from xai_widgets.widgets.concept_reading import WorkbenchReading
 from xai_widgets.widgets.concept_scores import Scored
-from xai_widgets.widgets.concept_shelf import shelf, thumbnails
-from xai_widgets.widgets.concept_state import STATE, WorkbenchState
+from xai_widgets.widgets.concept_shelf import shelf
+from xai_widgets.widgets.concept_state import STATE
 from xai_widgets.widgets.concept_suggesting import Suggesting
-from xai_widgets.widgets.describe import MAX_THUMBNAILS, layer_record, setup
+from xai_widgets.widgets.describe import layer_record, setup
 from xai_widgets.widgets.edit_queue import EditQueue
 from xai_widgets.widgets.engine import Outcome, Task
 from xai_widgets.widgets.protocol import FINAL_KINDS, Message
-from xai_widgets.widgets.regions import crop
 
-THUMBNAIL_SIDE = 96
-MAX_CROP_SIDE = 2048
+PATIENCE_SECONDS = 5.0
 DEFAULT_FOLDER = "concepts"
 ORDER = ("picture", "prediction", "bars", "map", "sweep")
 
 
-class ConceptWorkbench(WorkbenchState):
+class ConceptWorkbench(WorkbenchReading):
     """Collect examples of concepts in pictures, and test what a model makes of them.
 
     Annotations are written to the store at every change. A test runs in the background; from then
@@ -325,71 +324,24 @@ class ConceptWorkbench(WorkbenchState):
     def _on_suggest(self, message: Message) -> None:
         self._suggesting.start(message.payload.get("concept"))
 
-    def _on_examples(self, message: Message) -> None:
-        ids = message.payload.get("ids") or []
-        self._read(lambda: self._reply("examples", thumbnails(self.store, ids), self._revision))
-
-    def _on_thumbnails(self, message: Message) -> None:
-        start = max(0, int(message.payload.get("start", 0)))
-        stop = min(len(self.images), int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
-
-        def work() -> None:
-            items = []
-            for index in range(start, stop):
-                item = {"index": index, "name": self.images.name(index), "error": None}
-                try:
-                    items.append({**item, "array": self.pictures(index).resized(THUMBNAIL_SIDE)})
-                except XaiError as error:
-                    items.append({**item, "array": None, "error": str(error)})
-            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
-            self.tell_shelf()
-
-        self._read(work)
-
-    def _on_superpixels(self, message: Message) -> None:
-        index = self.image_index
-        reply: dict[str, Any] = {"index": index, "array": None, "n": 0, "error": None}
-
-        def work() -> None:
-            labels = self.pictures.superpixels(self.pictures(index))
-            reply.update(array=labels, n=int(labels.max()) + 1)
-
-        self._answer("superpixels", work, reply)
-
-    def _on_crop(self, message: Message) -> None:
-        reply: dict[str, Any] = {**message.payload, "array": None, "error": None}
-
-        def work() -> None:
-            box = message.payload
-            image = self.pictures(int(box["index"]))
-            pixels, shown = crop(image, box, min(int(box["max_px"]), MAX_CROP_SIDE))
-            reply.update(shown, array=pixels)
-
-        self._answer("crop", work, reply)
-
-    def _answer(self, kind: str, work: Callable[[], None], reply: dict[str, Any]) -> None:
-        def answered() -> None:
-            try:
-                work()
-            except Exception as error:
-                reply["error"] = failure(Outcome("error", error))["message"]
-            self._reply(kind, reply, self._revision)
-
-        self._read(answered)
-
-    def _read(self, work: Callable[[], None]) -> None:
-        """Do what needs no model, and does not wait for one."""
-        self._reading.put(work)
-
     # Display ------------------------------------------------------------------------------
 
     def to_png(self) -> bytes:
         """Draw the shelf and the scores; waits for what is being computed."""
-        from xai_widgets.widgets.concept_picture import draw_workbench
-
         self._edits.wait()
         with suppress(XaiError):  # what cannot be tested can still be shown
             self._waited(lambda: True)
+        return self._drawn()
+
+    def _first_png(self) -> bytes:
+        """Draw what there is: a test of hundreds of images must not keep the cell waiting."""
+        if self._task is not None:
+            self._task.wait(PATIENCE_SECONDS)
+        return self._drawn()
+
+    def _drawn(self) -> bytes:
+        from xai_widgets.widgets.concept_picture import draw_workbench
+
         records = [] if self._scored is None else self._scored.records
         return draw_workbench(self.store, records)
 
