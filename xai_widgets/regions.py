@@ -4,13 +4,13 @@ Twin of js/src/core/regions.ts. Positions are display-image pixels, x before y.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import RegionError
-from xai_widgets.models.images import MAX_PIXELS, DisplayImage
+from xai_widgets.models.images import MAX_PIXELS
 from xai_widgets.superpixels import LabelMap
 
 Mask = npt.NDArray[np.bool_]
@@ -95,8 +95,24 @@ _CHECKS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 
+class Sized(Protocol):
+    """A picture, or what is known of one."""
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+
+    @property
+    def name(self) -> str:
+        """For sentences."""
+
+
 def region_mask(
-    region: Mapping[str, Any], image: DisplayImage, superpixels: Callable[[], LabelMap]
+    region: Mapping[str, Any], image: Sized, superpixels: Callable[[], LabelMap]
 ) -> Mask:
     """Return a region as bool [H, W] on the display image's grid.
 

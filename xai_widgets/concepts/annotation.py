@@ -134,7 +134,7 @@ def from_annotation(document: Any, example_id: str) -> Example:
         included=_truth(document.get("xai:included", True)),
         comment=_comment(document.get("body")),
         author=_author(document.get("creator")),
-        created=_time(document.get("created", "")),
+        created=clean_time(document.get("created", "")),
         crop_hash=crop_hash,
     )
 
@@ -206,7 +206,14 @@ def _author(creator: Any) -> str:
     return clean_text(name or "", "An author", MAX_NAME, one_line=True)
 
 
-def _time(value: Any) -> str:
+def clean_time(value: Any) -> str:
+    """Return a time of ISO 8601, or "".
+
+    Raises
+    ------
+    StoreError
+        If it is anything else.
+    """
     if value == "":
         return ""
     if not isinstance(value, str) or not _TIME.fullmatch(value):

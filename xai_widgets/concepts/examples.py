@@ -28,6 +28,9 @@ from xai_widgets.concepts.records import ROLES, Concept, Example, ImageRef, Remo
 from xai_widgets.errors import StoreError
 from xai_widgets.models.images import DisplayImage, Pixels, open_image
 
+Made = tuple[Example, bytes]
+"""An example and its crop as PNG."""
+
 
 class ExampleStore:
     """The concepts of a folder and their examples; `ConceptStore` says more.
@@ -247,10 +250,8 @@ class ExampleStore:
     ) -> tuple[Example, ...]:
         """Add examples, each a picture and a region, in one step: all of them or none."""
         plans.heading_of(self._files.catalogue, concept)
-        fields = {"comment": _clean_comment(comment), "included": bool(included)}
-        fields["author"] = self.author if author is None else _clean_author(author)
-        made = [self._made(image, region, fields) for image, region in items]
-        return self._add(concept, made)
+        made = [self.make(image, region, comment, author, included) for image, region in items]
+        return self.add_made(concept, made)
 
     def change(
         self, ids: str | Iterable[str], *, included: bool | None = None, comment: str | None = None
@@ -269,8 +270,7 @@ class ExampleStore:
 
     def reshape(self, example_id: str, image: Any, region: dict[str, Any] | None) -> Example:
         """Give an example another region of its picture, and so another crop."""
-        shape, crop = self._made(image, region, {})
-        assert crop is not None
+        shape, crop = self.make(image, region)
         fields = {"image": shape.image, "region": shape.region, "crop_hash": shape.crop_hash}
         self._files.carry_out(
             lambda catalogue, change: plans.reshape(catalogue, change, example_id, fields, crop)
@@ -310,7 +310,7 @@ class ExampleStore:
 
     def reject(self, concept: str, image: Any, region: dict[str, Any] | None) -> Example:
         """Remember that a region is no example, so that it is not suggested again."""
-        example, _ = self._made(image, region, {"author": self.author}, with_crop=False)
+        example = replace(self.make(image, region)[0], crop_hash="")
         self._files.carry_out(
             lambda catalogue, change: plans.add(
                 catalogue, change, concept, [(example, None)], rejected=True
@@ -318,32 +318,42 @@ class ExampleStore:
         )
         return example
 
-    # How a change comes about
+    # Examples made one by one and added together
 
-    def _made(
+    def make(
         self,
         image: Any,
-        region: dict[str, Any] | None,
-        fields: dict[str, Any],
-        with_crop: bool = True,
-    ) -> tuple[Example, bytes | None]:
+        region: dict[str, Any] | None = None,
+        comment: str = "",
+        author: str | None = None,
+        included: bool = True,
+        created: str = "",
+    ) -> Made:
+        """Cut an example out of its picture without adding it; see `add` for the arguments.
+
+        Returns
+        -------
+        example, crop
+            For `add_made`: the example, and its crop as PNG.
+        """
         source = open_image(image)
         checked = clean_region(region)
-        pixels = cut_out(source, checked)
-        crop = DisplayImage(pixels) if with_crop else None
+        crop = DisplayImage(cut_out(source, checked))
+        name = clean_file_name(source.name)
         example = Example(
             id=uuid.uuid4().hex,
-            image=ImageRef(source.key, clean_file_name(source.name), source.width, source.height),
+            image=ImageRef(source.key, name, source.width, source.height),
             region=checked,
-            created=self._now(),
-            crop_hash=crop.key if crop else "",
-            **fields,
+            included=bool(included),
+            comment=_clean_comment(comment),
+            author=self.author if author is None else _clean_author(author),
+            created=created or self._now(),
+            crop_hash=crop.key,
         )
-        return example, encode(pixels) if crop else None
+        return example, encode(crop.pixels)
 
-    def _add(
-        self, concept: str, made: Sequence[tuple[Example, bytes | None]]
-    ) -> tuple[Example, ...]:
+    def add_made(self, concept: str, made: Sequence[Made]) -> tuple[Example, ...]:
+        """Add examples that `make` has made, in one step: all of them or none."""
         if made:
             self._files.carry_out(
                 lambda catalogue, change: plans.add(catalogue, change, concept, made)

@@ -139,7 +139,7 @@ def add(
     catalogue: Catalogue,
     change: Change,
     name: str,
-    made: Iterable[tuple[Example, bytes | None]],
+    made: Sequence[tuple[Example, bytes | None]] | Sequence[tuple[Example, bytes]],
     rejected: bool = False,
 ) -> set[str]:
     """Plan new examples with their crops."""

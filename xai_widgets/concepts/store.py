@@ -1,10 +1,13 @@
 """`ConceptStore`: concept sets in a folder, with their vectors, and in other programs' formats."""
 
 from pathlib import Path
+from typing import Any
 
 from xai_widgets.concepts.atomic import Change
 from xai_widgets.concepts.examples import ExampleStore
+from xai_widgets.concepts.formats import coco, folders, label_studio
 from xai_widgets.concepts.layout import SLUG, VECTORS, read_bytes
+from xai_widgets.concepts.records import Transfer
 from xai_widgets.concepts.vectors import MAX_BYTES, Vectors, from_bytes
 from xai_widgets.errors import StoreError
 
@@ -93,3 +96,57 @@ class ConceptStore(ExampleStore):
             if model_hash in (None, vectors.model_hash) and data_hash in (None, vectors.data_hash)
         ]
         return tuple(sorted(wanted, key=lambda vectors: vectors.created, reverse=True))
+
+    # Other programs' formats
+
+    def import_coco(self, source: str | Path | dict[str, Any], images: Any) -> Transfer:
+        """Add the boxes, polygons and masks of a COCO file.
+
+        Parameters
+        ----------
+        source
+            The file, or its content.
+        images
+            The pictures that it is about, found by their file names: a folder, a dict
+            {name: image}, or whatever `ImageSet` takes.
+
+        Returns
+        -------
+        Transfer
+            The new examples, and a sentence for everything that was left out. Examples that are
+            in the store already are not added again.
+
+        Raises
+        ------
+        StoreError
+            If it is no COCO file at all.
+        """
+        return coco.read(self, source, images)
+
+    def export_coco(self, path: str | Path) -> Transfer:
+        """Write the examples as a COCO file; the answer says what it has no place for."""
+        return coco.write(self, path)
+
+    def import_label_studio(self, source: str | Path | list[Any], images: Any) -> Transfer:
+        """Add the rectangles, polygons, brushes and choices of a Label Studio export.
+
+        Parameters
+        ----------
+        source
+            The JSON file, or its content.
+        images
+            The pictures that it is about, as for `import_coco`; none is fetched.
+        """
+        return label_studio.read(self, source, images)
+
+    def export_label_studio(self, path: str | Path) -> Transfer:
+        """Write the included examples as tasks for Label Studio."""
+        return label_studio.write(self, path)
+
+    def import_folder(self, path: str | Path) -> Transfer:
+        """Add a folder of pictures that holds a folder for each concept."""
+        return folders.read(self, path)
+
+    def export_folder(self, path: str | Path) -> Transfer:
+        """Write the crops of the included examples into a new folder."""
+        return folders.write(self, path)
