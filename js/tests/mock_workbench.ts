@@ -475,7 +475,11 @@ export class MockWorkbench {
             accuracy_high: testable ? 0.98 : null,
             testable,
             significant: partial || !testable ? null : significant,
-            note: testable ? null : `${n} examples are too few: a test needs 5.`,
+            note: !testable
+              ? `${n} examples are too few: a test needs 5.`
+              : c === 0 && l === 2
+                ? "The gradient is the same for every image."
+                : null,
             n_examples: n,
             n_images: 12,
           };

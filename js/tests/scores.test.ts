@@ -107,6 +107,14 @@ test("bars show the sign, the interval, significance without colour, and why the
   expect(table.textContent).toContain("94 % (86 % to 98 %)");
 });
 
+test("what is to be known of the shown score is written below", async () => {
+  const { root } = await mountWorkbench({ traits: { testing: true, concept: "ruler" } });
+  const note = () => find(root, ".xaiw-bars-note").textContent;
+  expect(note()).toBe("ruler at stage3.block2: The gradient is the same for every image.");
+  score(root, "ruler", "stage1.block2").click();
+  expect(note()).toBe("");
+});
+
 test("other classes stand beside, on one axis", async () => {
   const { root } = await mountWorkbench({ traits: { testing: true, compare: [0] } });
   const plots = score(root, "ruler", "stage3.block2").querySelectorAll<HTMLElement>(".xaiw-plot i");

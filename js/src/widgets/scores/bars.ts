@@ -202,16 +202,19 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
       "title",
       "Mean derivative of the class along the concept, over the images of the class. Corrected for the number of tests (Holm).",
     );
-    setText(
-      note,
-      [bars.partial ? "Significance follows: random concepts are being scored." : "", bars.note ?? ""]
-        .filter(Boolean)
-        .join(" "),
-    );
   }
 
   function select(): void {
-    listbox.select(JSON.stringify([store.concept?.name, store.layerShown]));
+    const { bars, concept, layerShown: layer } = store;
+    listbox.select(JSON.stringify([concept?.name, layer]));
+    // What is to be known of the row that is shown: of it alone, so that it is read.
+    const own = concept && layer ? store.record(concept.name, layer, store.classes[0] ?? "") : null;
+    const words = [
+      bars?.partial ? "Significance follows: random concepts are being scored." : "",
+      bars?.note ?? "",
+      own?.testable && own.note ? `${own.concept} at ${own.layer}: ${own.note}` : "",
+    ];
+    setText(note, words.filter(Boolean).join(" "));
   }
 
   return {
