@@ -297,9 +297,6 @@ class ConceptWorkbench(WorkbenchReading):
                 code = {"script": bundle("scores.js"), "style": bundle("scores.css")}
                 self._reply("module", code, self._revision)
             self._reply("setup", self._about(), self._revision)
-            if message.payload.get("module"):  # what shows scores is no part of what is saved
-                code = {"script": bundle("scores.js"), "style": bundle("scores.css")}
-                self._reply("module", code, self._revision)
             self._reply("accepted", self._shown.get("accepted", {}), self._revision)
             self.tell_shelf(always=True)
             for kind in (*ORDER, *FINAL_KINDS):
