@@ -2,7 +2,7 @@ import axe from "axe-core";
 import { expect, test } from "vitest";
 import "../dev/themes.css";
 import type { ScoreRecord } from "../src/core/concepts";
-import { axisOf, pText, sentence } from "../src/widgets/scores/bars";
+import { axisOf, pText, sentence } from "../src/widgets/scores/plot";
 import { button, find, frames, mountWorkbench, option, press } from "./mount";
 
 const slider = (root: HTMLElement) => find<HTMLInputElement>(root, '[aria-label="Concept strength"]');
@@ -43,7 +43,14 @@ test("a score is one sentence", () => {
     "stripes at late for zebra: not testable: Too few.",
   );
   expect([0.0004, 0.005, 0.31, null].map(pText)).toEqual(["< 0.001", "0.005", "0.31", "\u2026"]);
-  expect(axisOf([record])).toBeCloseTo(0.3);
+  expect(axisOf([record])).toBe(0.3);
+  expect(axisOf([{ ...record, high: 0.81 }])).toBe(1);
+  expect(
+    axisOf([
+      { ...record, low: -0.0121 },
+      { ...record, testable: false, low: -9 },
+    ]),
+  ).toBe(0.2);
   expect(axisOf([])).toBe(1);
 });
 

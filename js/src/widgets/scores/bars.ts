@@ -3,78 +3,10 @@
 // Significance is a filled bar and a star, never a colour alone; what cannot be tested says why.
 import type { Change, Context, Part } from "../../components/context";
 import { Listbox } from "../../components/listbox";
-import type { ScoreRecord } from "../../core/concepts";
 import { h, setAttr, setText } from "../../core/dom";
-import { magnitude, percent, signed } from "../../core/format";
+import { magnitude } from "../../core/format";
 import type { WorkbenchStore } from "../workbench/store";
-
-const finite = (value: number | null): value is number => value !== null && Number.isFinite(value);
-
-/** p as people write it. */
-export const pText = (p: number | null) =>
-  finite(p) ? (p < 0.001 ? "< 0.001" : p.toFixed(p < 0.01 ? 3 : 2)) : "\u2026";
-
-/** Why a concept is not scored; reasons may begin with the words themselves. */
-export function refusal({ note }: ScoreRecord): string {
-  if (!note) return "not testable: no reason given";
-  return /^not testable/i.test(note) ? note.charAt(0).toLowerCase() + note.slice(1) : `not testable: ${note}`;
-}
-
-/** A score in one sentence. */
-export function sentence(record: ScoreRecord): string {
-  const where = `${record.concept} at ${record.layer} for ${record.class}`;
-  if (!record.testable) return `${where}: ${refusal(record)}`;
-  const interval =
-    finite(record.low) && finite(record.high) ? `, from ${signed(record.low)} to ${signed(record.high)}` : "";
-  const p = record.p_adjusted ?? record.p;
-  const verdict =
-    record.significant === null || p === null
-      ? "significance not known yet"
-      : `${record.significant ? "significant" : "not significant"}, p ${pText(p)}`;
-  const fraction = finite(record.score) ? `; ${percent(record.score)} of the images agree` : "";
-  return `${where}: ${signed(record.magnitude)}${interval}, ${verdict}${fraction}`;
-}
-
-/** Largest magnitude on the axis. */
-export function axisOf(records: readonly ScoreRecord[]): number {
-  const values = records
-    .filter(({ testable }) => testable)
-    .flatMap(({ magnitude: value, low, high }) => [value, low, high])
-    .filter(finite)
-    .map(Math.abs);
-  return Math.max(...values, 0) || 1;
-}
-
-function plot(record: ScoreRecord | null, axis: number): HTMLElement {
-  const cell = h("span", { class: "xaiw-plot", "aria-hidden": "true" });
-  if (!record) return cell;
-  if (!record.testable) {
-    cell.classList.add("is-untestable");
-    cell.append(h("em", {}, refusal(record)));
-    return cell;
-  }
-  const at = (value: number) => 50 + 42 * Math.max(-1, Math.min(1, value / axis));
-  const bar = h("i");
-  const value = record.magnitude ?? 0;
-  bar.style.left = `${Math.min(50, at(value))}%`;
-  bar.style.width = `${Math.abs(at(value) - 50)}%`;
-  cell.append(bar);
-  if (finite(record.low) && finite(record.high)) {
-    const whisker = h("s");
-    whisker.style.left = `${at(record.low)}%`;
-    whisker.style.width = `${at(record.high) - at(record.low)}%`;
-    cell.append(whisker);
-  }
-  setAttr(cell, "data-significant", record.significant === null ? "open" : record.significant);
-  if (record.significant) {
-    const star = h("b", {}, "\u2217");
-    const end = value >= 0 ? Math.max(value, record.high ?? value) : Math.min(value, record.low ?? value);
-    star.style.left = `${at(end)}%`;
-    star.className = value >= 0 ? "is-right" : "is-left";
-    cell.append(star);
-  }
-  return cell;
-}
+import { axisOf, type Plot, plot, sentence } from "./plot";
 
 export function scoreBars(context: Context, store: WorkbenchStore): Part {
   const listbox = new Listbox({
@@ -87,7 +19,10 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
   });
   listbox.root.classList.add("xaiw-scores");
   const title = h("h3", {}, "Scores");
-  const about = h("small");
+  const about = h("small", {
+    title:
+      "Mean derivative of the class along the concept, over the images of the class. Corrected for the number of tests (Holm).",
+  });
   const note = h("p", { class: "xaiw-advice xaiw-bars-note" });
   const heads = h("div", { class: "xaiw-score-heads", "aria-hidden": "true" });
   const key = h(
@@ -109,18 +44,83 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
     key,
   );
 
+  interface Row {
+    name: string;
+    layer: string;
+    /** Whether a concept separates has nothing to do with the class: the reason is given once. */
+    alone: boolean;
+  }
+  interface Drawn {
+    row: HTMLElement;
+    said: HTMLElement;
+    plots: Plot[];
+  }
+  let drawn = new Map<string, Drawn>();
+  let built = "";
+  const keyOf = ({ name, layer }: Row) => JSON.stringify([name, layer]);
+
+  /** The rows in the order of the shelf and of the model's layers. */
+  function rows(): Row[] {
+    const records = store.bars?.records ?? [];
+    const order = store.concepts.map(({ name }) => name);
+    const layers = store.setup?.layers.map(({ name }) => name) ?? [];
+    const found = new Map<string, Row>();
+    for (const { concept: name, layer } of records) {
+      const cells = store.classes.map((each) => store.record(name, layer, each));
+      const alone = cells.every((cell) => cell && !cell.testable && cell.note === cells[0]?.note);
+      found.set(JSON.stringify([name, layer]), { name, layer, alone });
+    }
+    return [...found.values()].sort(
+      (a, b) =>
+        order.indexOf(a.name) - order.indexOf(b.name) || layers.indexOf(a.layer) - layers.indexOf(b.layer),
+    );
+  }
+
+  function build(all: Row[]): void {
+    drawn = new Map();
+    const groups: HTMLElement[] = [];
+    const options: HTMLElement[] = [];
+    for (const each of all) {
+      const { name, layer, alone } = each;
+      if (groups.at(-1)?.dataset.concept !== name) {
+        const colour = store.concepts.find((concept) => concept.name === name)?.colour ?? "currentColor";
+        const dot = h("i", { class: "xaiw-dot-mark" });
+        groups.push(
+          h(
+            "div",
+            {
+              role: "group",
+              class: "xaiw-score-group",
+              "aria-label": name,
+              "data-concept": name,
+              style: `--concept:${colour}`,
+            },
+            h("div", { class: "xaiw-score-name", "aria-hidden": "true" }, dot, name),
+          ),
+        );
+      }
+      const plots = (alone ? store.classes.slice(0, 1) : store.classes).map(() => plot(alone));
+      const said = h("span", { class: "xaiw-sr" });
+      const row = h(
+        "div",
+        { role: "option", class: "xaiw-score", "data-value": keyOf(each), "data-text": layer },
+        h("span", { class: "xaiw-name", "aria-hidden": "true" }, layer),
+        ...plots.flatMap(({ cells }) => cells),
+        said,
+      );
+      groups.at(-1)?.append(row);
+      options.push(row);
+      drawn.set(keyOf(each), { row, said, plots });
+    }
+    listbox.setOptions(options, groups);
+  }
+
   function fill(): void {
     const { bars, classes } = store;
     const records = bars?.records ?? [];
     root.style.setProperty("--classes", String(Math.max(1, classes.length)));
     heads.hidden = key.hidden = !records.length;
     setAttr(root, "data-partial", bars?.partial ?? null);
-    if (!bars) {
-      listbox.setOptions([]);
-      setText(about, "");
-      setText(note, "");
-      return;
-    }
     const axis = axisOf(records);
     heads.replaceChildren(
       h("span"),
@@ -135,73 +135,25 @@ export function scoreBars(context: Context, store: WorkbenchStore): Part {
         h("span"),
       ]),
     );
-    const order = store.concepts.map(({ name }) => name);
-    const layers = store.setup?.layers.map(({ name }) => name) ?? [];
-    const names = [...new Set(records.map(({ concept }) => concept))].sort(
-      (a, b) => order.indexOf(a) - order.indexOf(b),
-    );
-    const options: HTMLElement[] = [];
-    const groups = names.map((name) => {
-      const own = records.filter(({ concept }) => concept === name);
-      const at = [...new Set(own.map(({ layer }) => layer))].sort(
-        (a, b) => layers.indexOf(a) - layers.indexOf(b),
-      );
-      const concept = store.concepts.find((each) => each.name === name);
-      const rows = at.map((layer) => {
-        const cells = classes.map((each) => store.record(name, layer, each));
-        // Whether a concept separates has nothing to do with the class: the reason is given once.
-        const alike = cells.every((cell) => cell && !cell.testable && cell.note === cells[0]?.note);
-        const row = h(
-          "div",
-          {
-            role: "option",
-            class: "xaiw-score",
-            "data-value": JSON.stringify([name, layer]),
-            "data-text": layer,
-            title: cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join("\n"),
-          },
-          h("span", { class: "xaiw-name", "aria-hidden": "true" }, layer),
-          ...(alike ? cells.slice(0, 1) : cells).flatMap((cell) => {
-            const drawn = plot(cell, axis);
-            if (alike) drawn.classList.add("is-alone");
-            if (cell && !cell.testable) return [drawn];
-            const share = cell && finite(cell.score) ? percent(cell.score) : "";
-            return [drawn, h("small", { class: "xaiw-fraction", "aria-hidden": "true" }, share)];
-          }),
-          h("span", { class: "xaiw-sr" }, cells.flatMap((cell) => (cell ? [sentence(cell)] : [])).join(". ")),
-        );
-        options.push(row);
-        return row;
+    const all = rows();
+    const colours = store.concepts.map(({ name, colour }) => [name, colour]);
+    const shape = JSON.stringify([classes, all, colours]);
+    if (shape !== built) build(all);
+    built = shape;
+    for (const each of all) {
+      const { row, said, plots } = drawn.get(keyOf(each)) as Drawn;
+      const cells = classes.map((of) => store.record(each.name, each.layer, of));
+      const sentences = cells.flatMap((cell) => (cell ? [sentence(cell)] : []));
+      plots.forEach((one, i) => {
+        one.set(cells[i], axis);
       });
-      return h(
-        "div",
-        {
-          role: "group",
-          class: "xaiw-score-group",
-          "aria-label": name,
-          style: `--concept:${concept?.colour ?? "currentColor"}`,
-        },
-        h(
-          "div",
-          { class: "xaiw-score-name", "aria-hidden": "true" },
-          h("i", { class: "xaiw-dot-mark" }),
-          name,
-        ),
-        ...rows,
-      );
-    });
-    listbox.setOptions(options, groups);
+      setText(said, sentences.join(". "));
+      setAttr(row, "title", sentences.join("\n"));
+    }
     select();
-    const disk = bars.stored ? " \u00b7 from disk" : "";
-    setText(
-      about,
-      `for ${bars.target_text} \u00b7 ${bars.n_images} images \u00b7 \u03b1 ${bars.alpha}${disk}`,
-    );
-    setAttr(
-      about,
-      "title",
-      "Mean derivative of the class along the concept, over the images of the class. Corrected for the number of tests (Holm).",
-    );
+    const disk = bars?.stored ? " \u00b7 from disk" : "";
+    const what = `for ${bars?.target_text} \u00b7 ${bars?.n_images} images \u00b7 \u03b1 ${bars?.alpha}${disk}`;
+    setText(about, bars ? what : "");
   }
 
   function select(): void {

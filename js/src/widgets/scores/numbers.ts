@@ -3,7 +3,7 @@ import type { Change, Part } from "../../components/context";
 import { h, setText } from "../../core/dom";
 import { percent, signed } from "../../core/format";
 import type { WorkbenchStore } from "../workbench/store";
-import { pText } from "./bars";
+import { pText } from "./plot";
 
 const HEADS = [
   "Concept",

@@ -3,7 +3,7 @@ import type { Context } from "../../components/context";
 import type { Pane } from "../../components/pane";
 import { magnitude } from "../../core/format";
 import type { WorkbenchStore } from "../workbench/store";
-import { axisOf, pText } from "./bars";
+import { axisOf, pText } from "./plot";
 
 const PANE = 380;
 const GAP = 16;
