@@ -122,9 +122,9 @@ regions = st.one_of(
     st.builds(
         lambda x, y, size, skew: {
             "type": "polygon",
-            "points": [[x, y], [x + size, y + skew], [x + size / 2, y + size]],
+            "points": [[x, y], [round(x + size, 1), y], [round(x + skew, 1), round(y + size, 1)]],
         },
-        *(positions, positions, st.floats(3, 15), st.floats(-1, 1)),
+        *(positions, positions, lengths.map(lambda n: n + 2), lengths),
     ),
     hnp.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 48)))
     .map(lambda mask: mask | ~mask.any())

@@ -276,24 +276,25 @@ def test_a_journal_that_we_never_wrote_is_thrown_away(
     journal: Any, store: ConceptStore, tmp_path: Path
 ) -> None:
     (tmp_path / "victim").write_text("here")
-    staging = store.folder / ".staging" / "x"
-    staging.mkdir(parents=True)
-    (staging / atomic.JOURNAL).write_text(json.dumps(journal) if journal is not None else DEEP)
-    (staging / "0").write_text("evil")
+    staging = store.folder / ".staging"
+    text = json.dumps(journal) if journal is not None else DEEP
+    (staging / f"x{atomic.JOURNAL}").write_text(text)
+    (staging / "x.0").write_text("evil")
+    (staging / f"..{atomic.JOURNAL}").symlink_to(tmp_path / "victim")
     opened = ConceptStore(store.folder)
     assert len(opened.concept("stripes").examples) == 3
-    assert not staging.exists() and (tmp_path / "victim").exists()
+    assert not list(staging.iterdir()) and (tmp_path / "victim").read_text() == "here"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "victim"]
 
 
 def test_leftovers_of_a_killed_program_are_cleaned_up(store: ConceptStore) -> None:
-    staging = store.folder / ".staging" / "0123"
-    staging.mkdir(parents=True)
-    (staging / "0").write_bytes(b"half of a pict")
-    (staging / "new").write_bytes(b'{"writes": ["store')
+    staging = store.folder / ".staging"
+    (staging / "0123.0").write_bytes(b"half of a pict")
+    (staging / "0123.new").write_bytes(b'{"writes": ["store')
+    (staging / "older").mkdir()
     (store.folder / "concepts/stripes" / f".{'a' * 32}.json.partial").write_bytes(b"{")
     opened = ConceptStore(store.folder)
-    assert opened.problems == () and not staging.exists()
+    assert opened.problems == () and not list(staging.iterdir())
 
 
 def test_other_peoples_files_are_left_alone(store: ConceptStore) -> None:
@@ -332,7 +333,7 @@ def test_a_store_of_a_newer_version_is_refused(store: ConceptStore) -> None:
 def test_a_disk_that_refuses_leaves_everything_as_it_was(
     store: ConceptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, data: bytes) -> None:
+    def full(files: dict[Path, bytes]) -> None:
         raise OSError(28, "No space left on device")
 
     before = store.concepts

@@ -6,6 +6,7 @@ Whoever opens the folder next finishes a journal that was left behind, and throw
 none. Every step can be repeated, so being killed while finishing does no harm either.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from typing import Any
 from xai_widgets.concepts.layout import LOCK, STAGING, is_link, is_ours, read_bytes
 from xai_widgets.errors import StoreError
 
-JOURNAL = "journal.json"
+JOURNAL = ".journal"
 MAX_JOURNAL = 64_000_000
 LOCK_SECONDS = 20.0
 SYNC_THREADS = 16
@@ -61,58 +62,74 @@ class Change:
         for path in (*self.writes, *self.moves, *self.moves.values(), *self.deletes):
             if not is_ours(path):
                 raise StoreError(f"{path!r} is not a file of a concept store and is not touched.")
-        staging = root / STAGING / uuid.uuid4().hex
+        staged = _Staged(root, uuid.uuid4().hex)
         try:
             if len(self.writes) == 1 and not self.moves and not self.deletes:
-                self._write_one(root, staging)
+                self._write_one(root, staged)
             else:
-                self._write_many(root, staging)
+                self._write_many(root, staged)
         except OSError as error:
             raise StoreError(
                 f"The change cannot be saved in {str(root)!r}: {error.strerror or error}. "
                 "Nothing has changed; make room or allow writing there, and try again."
             ) from error
 
-    def _write_one(self, root: Path, staging: Path) -> None:
+    def _write_one(self, root: Path, staged: "_Staged") -> None:
         ((path, data),) = self.writes.items()
-        staging.mkdir(parents=True)
         try:
-            _write_durably(staging / "0", data)
+            _write_durably({staged.file(0): data})
             _prepare(root, path)
-            os.replace(staging / "0", root / path)
+            os.replace(staged.file(0), root / path)
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            staged.throw_away()
         sync_folder((root / path).parent)
 
-    def _write_many(self, root: Path, staging: Path) -> None:
+    def _write_many(self, root: Path, staged: "_Staged") -> None:
         if not (self.writes or self.moves or self.deletes):
             return
-        staging.mkdir(parents=True)
+        journal = {
+            "writes": list(self.writes),
+            "moves": list(self.moves.items()),
+            "deletes": self.deletes,
+        }
         try:
-            for number, data in enumerate(self.writes.values()):
-                (staging / str(number)).write_bytes(data)
-            _sync_files([staging / str(number) for number in range(len(self.writes))])
-            journal = {
-                "writes": list(self.writes),
-                "moves": list(self.moves.items()),
-                "deletes": self.deletes,
-            }
+            new = {staged.file(n): data for n, data in enumerate(self.writes.values())}
+            _write_durably({**new, staged.unsigned: json.dumps(journal).encode()})
             for path in (*self.writes, *self.moves.values()):
                 _prepare(root, path)
-            _write_durably(staging / "new", json.dumps(journal).encode())
-            os.replace(staging / "new", staging / JOURNAL)
-            sync_folder(staging)
-            sync_folder(staging.parent)
+            os.replace(staged.unsigned, staged.journal)
+            sync_folder(staged.folder)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            staged.throw_away()
             raise
         try:
-            _finish(root, staging, journal)
+            _finish(root, staged, journal)
         except OSError as error:
             raise StoreError(
                 f"The change was decided on but not finished in {str(root)!r}: "
                 f"{error.strerror or error}. It is finished when the store is next used."
             ) from error
+
+
+class _Staged:
+    """The files of one change before they are in place."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.folder = root / STAGING
+        self.name = name
+        self.journal = self.folder / f"{name}{JOURNAL}"
+        self.unsigned = self.folder / f"{name}.new"
+
+    def file(self, number: int) -> Path:
+        """Return where a file lies until it is in place."""
+        return self.folder / f"{self.name}.{number}"
+
+    def throw_away(self) -> None:
+        """Remove all of it, the journal first: without one there is nothing to finish."""
+        with contextlib.suppress(OSError):
+            self.journal.unlink(missing_ok=True)
+            for path in self.folder.glob(f"{self.name}.*"):
+                path.unlink(missing_ok=True)
 
 
 def recover(root: Path) -> None:
@@ -121,24 +138,26 @@ def recover(root: Path) -> None:
     To be called by the holder of the lock.
     """
     try:
-        leftovers = sorted((root / STAGING).iterdir())
+        names = sorted(os.listdir(root / STAGING))
     except FileNotFoundError:
         return
-    for staging in leftovers:
-        if is_link(staging) or not staging.is_dir():
-            staging.unlink(missing_ok=True)
-            continue
-        journal = _read_journal(staging)
-        if journal is None:
-            shutil.rmtree(staging, ignore_errors=True)
+    for name in names:
+        if name.endswith(JOURNAL):
+            staged = _Staged(root, name.removesuffix(JOURNAL))
+            journal = _read_journal(staged.journal)
+            if journal is not None:
+                _finish(root, staged, journal)
+    for path in (root / STAGING).iterdir():
+        if path.is_dir() and not is_link(path):
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            _finish(root, staging, journal)
+            path.unlink(missing_ok=True)
 
 
-def _read_journal(staging: Path) -> dict[str, Any] | None:
+def _read_journal(path: Path) -> dict[str, Any] | None:
     """Return a journal whose every path is one of ours; anything else never was one."""
     try:
-        journal = json.loads(read_bytes(staging / JOURNAL, MAX_JOURNAL))
+        journal = json.loads(read_bytes(path, MAX_JOURNAL))
         writes, moves, deletes = (list(journal[key]) for key in ("writes", "moves", "deletes"))
         paths = [*writes, *deletes, *(path for pair in moves for path in pair)]
         if not all(isinstance(path, str) and is_ours(path) for path in paths):
@@ -150,12 +169,12 @@ def _read_journal(staging: Path) -> dict[str, Any] | None:
     return {"writes": writes, "moves": moves, "deletes": deletes}
 
 
-def _finish(root: Path, staging: Path, journal: dict[str, Any]) -> None:
+def _finish(root: Path, staged: _Staged, journal: dict[str, Any]) -> None:
     folders = set()
     for number, path in enumerate(journal["writes"]):
-        if (staging / str(number)).exists():
+        if staged.file(number).exists():
             _prepare(root, path)
-            os.replace(staging / str(number), root / path)
+            os.replace(staged.file(number), root / path)
         folders.add((root / path).parent)
     for source, target in journal["moves"]:
         if (root / source).exists():
@@ -173,9 +192,9 @@ def _finish(root: Path, staging: Path, journal: dict[str, Any]) -> None:
             sync_folder(folder)
     for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
         _remove_if_empty(root, folder)
-    (staging / JOURNAL).unlink(missing_ok=True)
-    sync_folder(staging)
-    shutil.rmtree(staging, ignore_errors=True)
+    # Forgotten for good before anything else is done, or a crash would bring it about once more.
+    staged.journal.unlink(missing_ok=True)
+    sync_folder(staged.folder)
 
 
 def _prepare(root: Path, path: str) -> None:
@@ -200,21 +219,20 @@ def _remove_if_empty(root: Path, folder: Path) -> None:
         folder = folder.parent
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_files(paths: list[Path]) -> None:
-    """Force files to disk, several at a time: file systems do that together."""
-    if len(paths) <= 2:
-        for path in paths:
-            _sync_file(path)
+def _write_durably(files: dict[Path, bytes]) -> None:
+    """Write new files and force them to disk, several at a time: file systems do that together."""
+    for folder in {path.parent for path in files}:
+        if not folder.is_dir():
+            folder.mkdir()
+            sync_folder(folder.parent)
+    for path, data in files.items():
+        with path.open("xb") as file:
+            file.write(data)
+    if len(files) == 1:
+        _sync_file(*files)
         return
-    with ThreadPoolExecutor(max_workers=min(SYNC_THREADS, len(paths))) as pool:
-        list(pool.map(_sync_file, paths))
+    with ThreadPoolExecutor(max_workers=min(SYNC_THREADS, len(files))) as pool:
+        list(pool.map(_sync_file, files))
 
 
 def _sync_file(path: Path) -> None:
@@ -234,7 +252,7 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_durably(partial, data)
+            _write_durably({partial: data})
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
