@@ -11,7 +11,7 @@ from xai_widgets.errors import ConceptError, XaiError
 from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.targets import ClassTarget, resolve_target
 from xai_widgets.regions import region_mask
-from xai_widgets.superpixels import LabelMap
+from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.concept_job import question_of, random_set, selected
 from xai_widgets.widgets.concept_scores import Floats, vector_steps
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 
 THUMBNAIL_SIDE = 96
+SEGMENTED_SIDE = 192
 CONTEXT = 0.25
 """How much of the surroundings a thumbnail shows, as a share of the superpixel's sides."""
 
@@ -104,9 +105,9 @@ class Suggesting:
         found.update(concept=name, layer=layer)
         vector = yield from self._vector(name, layer)
         evidence = workbench.evidence([layer], request.pooled)
-        superpixels, marked = workbench.pictures.superpixels, self._marked(name)
+        marked = self._marked(name)
         stream = workbench.class_images.every(
-            lambda images: suggest(evidence, images, layer, vector, marked, segments=superpixels)
+            lambda images: suggest(evidence, images, layer, vector, marked, segments=_coarse)
         )
         while True:
             try:
@@ -169,6 +170,11 @@ class Suggesting:
     def _progress(self, done: int, total: int, text: str) -> None:
         payload = {"done": done, "total": total, "stage": "explain", "text": text}
         self._workbench._reply("progress", payload, self._workbench._revision)
+
+
+def _coarse(image: DisplayImage) -> LabelMap:
+    """Cut a picture into superpixels on a coarse grid, a quarter of the time for many pictures."""
+    return segment(DisplayImage(image.resized(SEGMENTED_SIDE), image.name))
 
 
 def _mask(example: Example) -> Any:
