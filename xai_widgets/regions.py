@@ -160,8 +160,15 @@ def _polygon_mask(points: list[list[float]], size: tuple[int, int]) -> Mask:
     from skimage.measure import grid_points_in_poly
 
     corners = np.array([[y - 0.5, x - 0.5] for x, y in points])
-    inside = grid_points_in_poly(size, corners)  # type: ignore[no-untyped-call]
-    return np.asarray(inside, dtype=np.bool_)
+    # Only the polygon's box is looked at: the whole of a large picture would take seconds.
+    start = np.clip(np.floor(corners.min(axis=0)), 0, size).astype(int)
+    end = np.clip(np.ceil(corners.max(axis=0)) + 1, start, size).astype(int)
+    mask = np.zeros(size, dtype=np.bool_)
+    if (end > start).all():
+        shape = tuple((end - start).tolist())
+        inside = grid_points_in_poly(shape, corners - start)  # type: ignore[no-untyped-call]
+        mask[start[0] : end[0], start[1] : end[1]] = inside
+    return mask
 
 
 def resize_nearest(values: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
