@@ -348,9 +348,12 @@ describe("autosave", () => {
     view.close();
     view = await mountWorkbench({ conflict: "Another kernel changed the folder: both versions are kept." });
     await frames();
-    expect(kept().textContent).toContain("Another kernel changed the folder");
+    const conflict = find(view.root, ".xaiw-conflict");
+    expect(conflict.textContent).toContain("Another kernel changed the folder");
+    expect(kept().dataset.state).toBe("conflict");
     button(view.root, "Refresh").click();
     expect(edits(view)).toEqual([{ op: "refresh" }]);
+    expect(conflict.hidden).toBe(true);
     expect(kept().textContent).toBe("Saved in folder concepts");
   });
 });

@@ -9,6 +9,8 @@ import type { WorkbenchStore } from "./store";
 import { swatches, textField } from "./swatches";
 
 export interface Shelf extends Part {
+  /** What another program did to the folder, and the way on. */
+  conflict: HTMLElement;
   /** Opens the form for a new concept. */
   name(): void;
   select(position: number): void;
@@ -178,13 +180,9 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     { type: "button", class: "xaiw-button", onclick: () => store.edit({ op: "refresh" }) },
     "Refresh",
   );
-  const foot = h(
-    "div",
-    { class: "xaiw-shelf-foot" },
-    h("span", { class: "xaiw-links" }, undo, redo),
-    kept,
-    refresh,
-  );
+  const foot = h("div", { class: "xaiw-shelf-foot" }, h("span", { class: "xaiw-links" }, undo, redo), kept);
+  const sentence = h("span");
+  const conflict = h("div", { class: "xaiw-conflict", role: "alert", hidden: true }, sentence, refresh);
 
   const empty = h(
     "p",
@@ -261,26 +259,27 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
 
   function status(): void {
     const { saving, saved, shelf: kind } = store;
-    const conflict = kind?.conflict ?? null;
+    const clash = kind?.conflict ?? null;
     const path = kind?.folder ?? store.workbench?.folder ?? "";
     const folder = path.split(/[\\/]/).filter(Boolean).pop() ?? path;
     const failed = saved && !saved.ok ? (saved.message ?? "The last change was not saved.") : null;
     const lost = saving.size > 0 && store.channel.silent;
-    const text =
-      conflict ??
-      (saving.size
-        ? lost
-          ? "Not saved: the kernel does not answer."
-          : "Saving \u2026"
-        : (failed ?? (saved ? `Saved in folder ${folder}` : folder ? `Folder ${folder}` : "")));
+    setText(sentence, clash ?? "");
+    conflict.hidden = clash === null;
+    const text = clash
+      ? "The last change was not saved."
+      : lost
+        ? "Not saved: the kernel does not answer."
+        : saving.size
+          ? "Saving \u2026"
+          : (failed ?? (saved ? `Saved in folder ${folder}` : folder ? `Folder ${folder}` : ""));
     setText(kept, text);
     setAttr(kept, "title", path);
     setAttr(
       kept,
       "data-state",
-      conflict ? "conflict" : lost || (failed && !saving.size) ? "failed" : saving.size ? "saving" : "saved",
+      clash ? "conflict" : lost || (failed && !saving.size) ? "failed" : saving.size ? "saving" : "saved",
     );
-    refresh.hidden = conflict === null;
     for (const [button, verb, what] of [
       [undo, "Undo", kind?.undo],
       [redo, "Redo", kind?.redo],
@@ -303,6 +302,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
   return {
     root,
     update,
+    conflict,
     name,
     select(position) {
       const concept = store.concepts[position];

@@ -189,6 +189,7 @@ export class Workbench {
         "data-revision": 0,
       },
       folds,
+      concepts.conflict,
       body,
       outcome,
       keys.root,
