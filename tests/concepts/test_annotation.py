@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -210,3 +211,12 @@ json_values = st.recursive(
 @given(json_values)
 def test_our_json_is_json(value: Any) -> None:
     assert parse(to_bytes(value), "it") == value
+
+
+def test_the_annotation_in_the_documentation_is_what_is_written() -> None:
+    text = (Path(__file__).parents[2] / "docs/concepts.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)
+    document = parse(block.encode(), "the documentation")
+    item = from_annotation(document, document["id"].removeprefix("urn:uuid:").replace("-", ""))
+    assert item.region is not None and item.comment == "half hidden"
+    assert to_bytes(to_annotation(item, "ruler", rejected=False)).decode() == block
