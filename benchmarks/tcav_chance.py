@@ -30,7 +30,7 @@ from xai_widgets.concepts.statistics import permutation_p, stream, wilson
 
 Array = npt.NDArray[np.float64]
 
-N, POOL, SMALL_POOL, BANK = 40, 200, 80, 1600
+N, POOL, SMALL_POOL, BANK = 20, 120, 40, 1200
 N_SETS, N_NULL, ALPHA = 10, 99, 0.05
 SEEDS = 200
 PLACES = (("stage2", True), ("stage3", True), ("stage3", False))
@@ -86,18 +86,20 @@ def banks() -> Iterator[tuple[tuple[str, bool], Bank]]:
     pictures = opened(xw.demo.concept("random", n=BANK, exclude="stripes", seed=5), "bank")
     data = xw.demo.dataset("animals", n=100)
     zebras = opened(data.images[data.labels == data.class_names.index("zebra")], "zebras")
-    for layer, pooled in PLACES:
-        evidence = Evidence(model, [layer], pooled=pooled)
-        features = result_of(evidence.activations_of(pictures))[layer]
-        gradients = result_of(evidence.gradients_of(zebras, "zebra"))[layer]
-        yield (
-            (layer, pooled),
-            Bank(
-                products(features, origin=features.mean(axis=0)),
-                products(gradients, features),
-                np.linalg.norm(gradients, axis=1),
-            ),
-        )
+    for pooled in (True, False):
+        evidence = Evidence(model, [layer for layer, how in PLACES if how is pooled], pooled)
+        every = result_of(evidence.activations_of(pictures))
+        slopes = result_of(evidence.gradients_of(zebras, "zebra"))
+        for layer, features in every.items():
+            gradients = slopes[layer]
+            yield (
+                (layer, pooled),
+                Bank(
+                    products(features, origin=features.mean(axis=0)),
+                    products(gradients, features),
+                    np.linalg.norm(gradients, axis=1),
+                ),
+            )
 
 
 def once(bank: Bank, seed: int) -> dict[str, bool]:
