@@ -12,13 +12,12 @@ from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.widgets.attention_picture import draw_attention
 from xai_widgets.widgets.attention_record import AttentionRecord, recorded
 from xai_widgets.widgets.base import StateError, failure
-from xai_widgets.widgets.describe import verdict
+from xai_widgets.widgets.describe import picture, verdict
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import Message
 
-PREVIEW_SIDE = 1024
 REDUCTIONS = ("mean", "max", "rollout")
 
 
@@ -139,7 +138,7 @@ class AttentionView(PresentJob, PicturedWidget):
             return self._task
 
     def _steps(self, revision: int) -> Steps:
-        self._tell("picture", self._picture(), revision)
+        self._tell("picture", picture(self.image), revision)
         yield
         cache, model = self._engine.cache, self.model
         key = ("attention", model.fingerprint, self.image.key)
@@ -186,17 +185,6 @@ class AttentionView(PresentJob, PicturedWidget):
     def _progress(self, done: int, total: int, revision: int) -> None:
         progress = {"done": done, "total": total, "stage": "explain", "text": "Reading attention"}
         self._reply("progress", progress, revision)
-
-    def _picture(self) -> dict[str, Any]:
-        display = self.image.display
-        return {
-            "index": 0,
-            "name": display.name,
-            "width": display.width,
-            "height": display.height,
-            "array": display.resized(PREVIEW_SIDE),
-            "placement": self.image.placement.to_dict(),
-        }
 
     def _description(self, record: AttentionRecord) -> dict[str, Any]:
         model = self.model

@@ -18,12 +18,12 @@ from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.concept_kept import restore, save
 from xai_widgets.widgets.concept_scores import Question, Scored, score_steps
 from xai_widgets.widgets.concept_state import Request, shown_layer, tested_layers
+from xai_widgets.widgets.describe import picture, prediction
 from xai_widgets.widgets.engine import Outcome, Steps
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 
-PREVIEW_SIDE = 1024
 STAGES = {
     "load": ("picture", "prediction", "map", "sweep"),
     "predict": ("prediction", "map", "sweep"),
@@ -51,15 +51,15 @@ class ConceptJob:
         """Do the work, yielding wherever it may be cancelled."""
         request, workbench = self._request, self._workbench
         model = workbench.model
-        name = workbench.images.name(request.image_index)
-        image = model.prepare(workbench.pictures(request.image_index), name)
-        self._tell_new("picture", (request.image_index, image.display.key), self._picture, image)
+        index = request.image_index
+        image = model.prepare(workbench.pictures(index), workbench.images.name(index))
+        self._tell_new("picture", (index, image.display.key), picture, image, index)
         workbench.tell_shelf()
         yield
         self._stage = "predict"
         outputs = predicted_outputs(model, image)
-        key = (request.image_index, image.key, model.fingerprint)
-        self._tell_new("prediction", key, self._prediction, outputs)
+        key = (index, image.key, model.fingerprint)
+        self._tell_new("prediction", key, prediction, model, outputs, index)
         yield
         self._stage = "score"
         asked = request.target or ClassTarget(model.predicted_class(outputs))
@@ -243,34 +243,12 @@ class ConceptJob:
             "score": found.score,
         }
 
-    def _picture(self, image: PreparedImage) -> dict[str, Any]:
-        display = image.display
-        return {
-            "index": self._request.image_index,
-            "name": display.name,
-            "width": display.width,
-            "height": display.height,
-            "array": display.resized(PREVIEW_SIDE),
-            "placement": image.placement.to_dict(),
-        }
-
-    def _prediction(self, outputs: Any) -> dict[str, Any]:
-        model = self._workbench.model
-        probabilities = model.probabilities(outputs[None])
-        scores = model.class_scores(model.backend.asarray(outputs[None]))
-        return {
-            "index": self._request.image_index,
-            "probabilities": None if probabilities is None else probabilities[0],
-            "scores": np.asarray(model.backend.to_numpy(scores)[0], dtype=np.float32),
-            "predicted": model.predicted_class(outputs),
-        }
-
     # Parts --------------------------------------------------------------------------------
 
     def _tell(self, kind: str, payload: dict[str, Any]) -> None:
         self._workbench._tell(kind, payload, self._request.revision)
 
-    def _tell_new(self, kind: str, key: Any, make: Callable[[Any], Any], *given: Any) -> None:
+    def _tell_new(self, kind: str, key: Any, make: Callable[..., Any], *given: Any) -> None:
         """Send a message, unless the views show just that."""
         workbench = self._workbench
         with workbench._state_lock:

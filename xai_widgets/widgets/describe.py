@@ -11,10 +11,12 @@ from xai_widgets.models.architecture import Layer
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.formats import only_predicts
 from xai_widgets.models.preprocessing import preprocessing_text
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.verdicts import model_verdict
 from xai_widgets.widgets.regions import FILLS
 
 MAX_THUMBNAILS = 40
+PREVIEW_SIDE = 1024
 HIDDEN_SHARE = 0.25
 
 
@@ -47,6 +49,41 @@ def layer_record(layer: Layer) -> dict[str, Any]:
         "spatial": layer.spatial,
         "main": layer.main,
         "recommended": layer.recommended,
+    }
+
+
+def picture(image: PreparedImage, index: int = 0) -> dict[str, Any]:
+    """Return the payload of the `picture` message; ``index`` is its position among the images."""
+    display = image.display
+    return {
+        "index": index,
+        "name": display.name,
+        "width": display.width,
+        "height": display.height,
+        "array": display.resized(PREVIEW_SIDE),
+        "placement": image.placement.to_dict(),
+    }
+
+
+def prediction(model: ExplainableModel, outputs: Any, index: int = 0) -> dict[str, Any]:
+    """Return the payload of the `prediction` message.
+
+    Parameters
+    ----------
+    model
+        What predicted.
+    outputs
+        What it returned for the image, [K] or dense [H, W, K].
+    index
+        Position of the image.
+    """
+    probabilities = model.probabilities(outputs[None])
+    scores = model.class_scores(model.backend.asarray(outputs[None]))
+    return {
+        "index": index,
+        "probabilities": None if probabilities is None else probabilities[0],
+        "scores": np.asarray(model.backend.to_numpy(scores)[0], dtype=np.float32),
+        "predicted": model.predicted_class(outputs),
     }
 
 
