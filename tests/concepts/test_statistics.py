@@ -186,7 +186,7 @@ def test_a_real_concept_is_significant() -> None:
 def test_a_null_is_yielded_in_chunks_so_that_it_can_be_cancelled() -> None:
     rng = np.random.default_rng(0)
     pool = features(rng, 40)
-    steps = pool_null_steps(pool @ pool.T, 10, "ridge", 3, 25, partial(stream, 0))
+    steps = pool_null_steps(pool @ pool.T, 10, "ridge", 10, 25, partial(stream, 0))
     assert [next(steps), next(steps), next(steps)] == [10, 20, 25]
     steps.close()
 

@@ -26,8 +26,11 @@ Array = npt.NDArray[np.float64]
 Streams = Callable[..., np.random.Generator]
 
 N_FOLDS = 5
-NULL_CHUNK = 10
-"""Pseudo-concepts between two chances to cancel."""
+CHUNK_FITS = 100
+"""Fits between two chances to cancel, or those of one pseudo-concept."""
+
+BATCH_BYTES = 8 * 1024**2
+"""Kernels of fits that are solved at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +118,13 @@ def separate(kernel: Array, n: int, classifier: str, n_sets: int, streams: Strea
     sets = _sets(n, pool, n_sets, streams)
     observed = PseudoConcept(np.arange(n), n + sets)
     rows = _rows(observed)
-    kernels = kernel[rows[:, :, None], rows[:, None, :]]
-    coefficients = _spread(fit(kernels, n, classifier).coefficients, rows, len(kernel))
+    coefficients = _spread(_fit(kernel, rows, n, classifier), rows, len(kernel))
     folds = stratified_folds(n, sets.shape[1], min(N_FOLDS, n), streams("folds", n, pool))
-    accuracy = held_out_accuracy(kernels, n, folds, classifier)
+    right = [
+        held_out_accuracy(kernels, n, folds, classifier) * len(kernels)
+        for kernels in _batches(kernel, rows)
+    ]
+    accuracy = sum(right) / len(rows)
     low, high = wilson(accuracy, n + sets.shape[1])
     return Separation(coefficients, sets, n, accuracy, low, high)
 
@@ -139,7 +145,7 @@ def pool_null_steps(
     """
     sets = _sets(n, len(kernel), n_sets, streams)
     drawn = pseudo_concepts(n, len(kernel), sets, _null_stream(n, len(kernel), streams))
-    return _fit_null(kernel, n, classifier, n_null, drawn, shuffled=False)
+    return _fit_null(kernel, n, classifier, n_sets, n_null, drawn, shuffled=False)
 
 
 def shuffled_null_steps(
@@ -149,7 +155,7 @@ def shuffled_null_steps(
     pool = len(kernel) - n
     sets = _sets(n, pool, n_sets, streams)
     drawn = shuffled_concepts(n, pool, sets, _null_stream(n, pool, streams))
-    return _fit_null(kernel, n, classifier, n_null, drawn, shuffled=True)
+    return _fit_null(kernel, n, classifier, n_sets, n_null, drawn, shuffled=True)
 
 
 def _sets(n: int, pool: int, n_sets: int, streams: Streams) -> npt.NDArray[np.intp]:
@@ -164,16 +170,17 @@ def _fit_null(
     kernel: Array,
     n: int,
     classifier: str,
+    n_sets: int,
     n_null: int,
     drawn: Iterator[PseudoConcept],
     shuffled: bool,
 ) -> Generator[int, None, Null]:
     found = np.zeros((n_null, len(kernel)))
-    for start in range(0, n_null, NULL_CHUNK):
-        chunk = list(islice(drawn, min(NULL_CHUNK, n_null - start)))
+    at_once = max(1, CHUNK_FITS // n_sets)
+    for start in range(0, n_null, at_once):
+        chunk = list(islice(drawn, min(at_once, n_null - start)))
         rows = np.concatenate([_rows(pseudo) for pseudo in chunk])
-        fits = fit(kernel[rows[:, :, None], rows[:, None, :]], n, classifier)
-        spread = _spread(fits.coefficients, rows, len(kernel))
+        spread = _spread(_fit(kernel, rows, n, classifier), rows, len(kernel))
         found[start : start + len(chunk)] = spread.reshape(len(chunk), -1, len(kernel)).mean(axis=1)
         yield start + len(chunk)
     return Null(found, shuffled)
@@ -183,6 +190,21 @@ def _rows(pseudo: PseudoConcept) -> npt.NDArray[np.intp]:
     """Return the rows of each fit, the positive ones first, [S, n + m]."""
     shape = (len(pseudo.sets), len(pseudo.positive))
     return np.concatenate([np.broadcast_to(pseudo.positive, shape), pseudo.sets], axis=1)
+
+
+def _batches(kernel: Array, rows: npt.NDArray[np.intp]) -> Iterator[Array]:
+    """Yield the kernels of fits [B, N, N], as many at once as memory is meant for."""
+    size = max(1, BATCH_BYTES // (8 * rows.shape[1] ** 2))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        yield kernel[part[:, :, None], part[:, None, :]]
+
+
+def _fit(kernel: Array, rows: npt.NDArray[np.intp], n: int, classifier: str) -> Array:
+    """Return the coefficients of the fits of rows [B, N], the first n of each positive."""
+    return np.concatenate(
+        [fit(kernels, n, classifier).coefficients for kernels in _batches(kernel, rows)]
+    )
 
 
 def _spread(coefficients: Array, rows: npt.NDArray[np.intp], n_rows: int) -> Array:
