@@ -217,6 +217,14 @@ def test_a_file_that_is_no_coco_gets_a_sentence(content: bytes, tmp_path: Path) 
         empty(tmp_path).import_coco(path, IMAGES)
 
 
+def test_a_file_nested_deeply_within_a_field_gets_a_sentence(tmp_path: Path) -> None:
+    text = json.dumps(coco([annotation()], images=[{"id": 7, "width": "deep"}]))
+    path = tmp_path / "file.json"
+    path.write_text(text.replace('"deep"', "[" * 900 + "]" * 900))
+    with pytest.raises(StoreError, match="nested too deeply"):
+        empty(tmp_path).import_coco(path, IMAGES)
+
+
 @pytest.mark.parametrize("call", ["import_coco", "import_label_studio"])
 def test_a_file_or_folder_that_is_not_there_gets_a_sentence(call: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="There is no file"):

@@ -72,6 +72,13 @@ def test_a_damaged_annotation_is_named_and_the_rest_is_there(
     assert len(ConceptStore(store.folder).problems) == 1
 
 
+def test_a_field_of_others_that_is_nested_deeply_is_named(store: ConceptStore) -> None:
+    path = files(store)[0]
+    path.write_text(path.read_text().rstrip()[:-1] + ', "x": ' + "[" * 200 + "]" * 200 + "}")
+    (problem,) = ConceptStore(store.folder).problems
+    assert "nested too deeply" in problem
+
+
 FIELDS: list[dict[str, Any]] = [
     {"xai:included": "yes"},
     {"xai:region": {"type": "superpixels", "ids": [1]}},
@@ -110,6 +117,22 @@ def test_markup_in_texts_is_kept_as_text(store: ConceptStore) -> None:
     )
     example = ConceptStore(store.folder).concept("stripes").examples[0]
     assert (example.comment, example.author) == (text, text)
+
+
+def test_half_a_character_in_a_field_of_others_is_no_trouble(store: ConceptStore) -> None:
+    edit(files(store)[0], rights="\ud800 [[[[", creator={"name": "\udfff"})
+    opened = ConceptStore(store.folder)
+    example = opened.concept("stripes").examples[0]
+    opened.change(example.id, comment="\ud83d")
+    again = ConceptStore(store.folder).example(example.id)
+    assert (again.comment, again.author) == ("?", "?")
+    assert json.loads(files(store)[0].read_text())["rights"] == "\ud800 [[[["
+
+
+def test_a_text_full_of_brackets_is_not_deep(store: ConceptStore) -> None:
+    example = store.concept("stripes").examples[0]
+    store.change(example.id, comment='[{"' * 300)
+    assert ConceptStore(store.folder).example(example.id).comment == '[{"' * 300
 
 
 def test_a_name_of_a_picture_with_a_path_is_only_its_last_part(store: ConceptStore) -> None:
@@ -319,7 +342,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_fresh_repository_is_not_something_else(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "README.md").write_text("# Concepts")
+    (tmp_path / ".gitignore").write_text("mine")
     ConceptStore(tmp_path).add_concept("a")
+    assert (tmp_path / ".gitignore").read_text() == "mine"
 
 
 def test_a_store_of_a_newer_version_is_refused(store: ConceptStore) -> None:

@@ -137,10 +137,9 @@ def recover(root: Path) -> None:
 
     To be called by the holder of the lock.
     """
-    try:
-        names = sorted(os.listdir(root / STAGING))
-    except FileNotFoundError:
+    if not (root / STAGING).is_dir() or is_link(root / STAGING):
         return
+    names = sorted(os.listdir(root / STAGING))
     for name in names:
         if name.endswith(JOURNAL):
             staged = _Staged(root, name.removesuffix(JOURNAL))
@@ -197,6 +196,17 @@ def _finish(root: Path, staged: _Staged, journal: dict[str, Any]) -> None:
     sync_folder(staged.folder)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, and force their names to disk."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        new.mkdir(exist_ok=True)
+        sync_folder(new.parent)
+
+
 def _prepare(root: Path, path: str) -> None:
     """Make the folders of a file, none of which may be a link to somewhere else."""
     folder = root
@@ -204,9 +214,7 @@ def _prepare(root: Path, path: str) -> None:
         folder = folder / part
         if is_link(folder):
             raise StoreError(f"{str(folder)!r} is a link and is not written through.")
-        if not folder.is_dir():
-            folder.mkdir()
-            sync_folder(folder.parent)
+        make_folder(folder)
 
 
 def _remove_if_empty(root: Path, folder: Path) -> None:
@@ -222,9 +230,7 @@ def _remove_if_empty(root: Path, folder: Path) -> None:
 def _write_durably(files: dict[Path, bytes]) -> None:
     """Write new files and force them to disk, several at a time: file systems do that together."""
     for folder in {path.parent for path in files}:
-        if not folder.is_dir():
-            folder.mkdir()
-            sync_folder(folder.parent)
+        make_folder(folder)
     for path, data in files.items():
         with path.open("xb") as file:
             file.write(data)
@@ -250,7 +256,7 @@ def write_file(path: Path, data: bytes) -> None:
     """
     partial = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             _write_durably({partial: data})
             os.replace(partial, path)

@@ -1,12 +1,13 @@
 """A store's folder in use: one program writes at a time, and on nothing that it has not read."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from xai_widgets.concepts import conflicts
-from xai_widgets.concepts.atomic import Change, locked, recover, write_file
+from xai_widgets.concepts.atomic import Change, locked, make_folder, recover, write_file
 from xai_widgets.concepts.catalogue import Catalogue, differences, read_folder
 from xai_widgets.concepts.layout import INDEX, LOCK, STAGING, check_folder
 from xai_widgets.concepts.records import Removal
@@ -36,7 +37,7 @@ class Folder:
         self._guard = threading.RLock()
         check_folder(root)
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
         except OSError as error:
             raise StoreError(
                 f"The folder {str(root)!r} cannot be made: {error.strerror or error}."
@@ -44,7 +45,8 @@ class Folder:
         with self.alone(to_write=False) as may_write:
             self.catalogue = read_folder(root)
             if may_write and INDEX not in self.catalogue.stamps:
-                write_file(root / ".gitignore", f"{LOCK}\n{STAGING}/\n".encode())
+                if not os.path.lexists(root / ".gitignore"):
+                    write_file(root / ".gitignore", f"{LOCK}\n{STAGING}/\n".encode())
                 change = Change()
                 change.write(INDEX, self.catalogue.index_bytes(self.catalogue.headings))
                 change.commit(root)

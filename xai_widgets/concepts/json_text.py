@@ -2,11 +2,17 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xai_widgets.concepts.layout import read_bytes
 from xai_widgets.errors import StoreError
+
+MAX_DEPTH = 100
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def to_text(value: Any, indent: str = "") -> str:
@@ -26,7 +32,8 @@ def to_text(value: Any, indent: str = "") -> str:
 
 def to_bytes(value: Any) -> bytes:
     """Return `to_text` as a file's content."""
-    return (to_text(value) + "\n").encode("utf-8")
+    # Half of a surrogate pair has no UTF-8; backslashreplace writes it as JSON does.
+    return (to_text(value) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _is_plain(values: Any) -> bool:
@@ -52,6 +59,8 @@ def parse(data: bytes, what: str) -> Any:
     StoreError
         If it is no JSON, not UTF-8, nested too deeply, or holds NaN or infinite numbers.
     """
+    if _is_deep(data):
+        raise StoreError(f"{what} is nested too deeply to be read.")
     try:
         return json.loads(
             data.decode("utf-8-sig"),
@@ -65,6 +74,26 @@ def parse(data: bytes, what: str) -> Any:
         raise StoreError(f"{what} is not text in UTF-8 and cannot be read as JSON.") from error
     except ValueError as error:
         raise StoreError(f"{what} cannot be read as JSON: {str(error)[:200]}.") from error
+
+
+def _is_deep(data: bytes) -> bool:
+    """Say whether JSON is nested more than 100 deep: reading or showing it could then fail."""
+    if _depth(data) <= MAX_DEPTH:
+        return False
+    return _depth(_STRING.sub(b"", data)) > MAX_DEPTH
+
+
+def _depth(data: bytes) -> int:
+    """Return how many brackets are open at most, those within texts included."""
+    open_now, most = 0, 0
+    for start in range(0, len(data), 1 << 20):
+        part = np.frombuffer(data, np.uint8, min(1 << 20, len(data) - start), start)
+        # "[" and "]" differ from "{" and "}" in the bit 0x20 only.
+        plain = part & 0xDF
+        steps = (plain == ord("[")).astype(np.int32) - (plain == ord("]"))
+        depths = open_now + np.cumsum(steps)
+        open_now, most = int(depths[-1]), max(most, int(depths.max()))
+    return most
 
 
 def read_json(path: Path, limit: int) -> Any:

@@ -15,11 +15,11 @@ from xai_widgets.errors import StoreError, XaiError
 from xai_widgets.models.images import MAX_PIXELS, DisplayImage
 from xai_widgets.regions import Mask, encode_runs, region_mask
 
-MAX_FILE = 512_000_000
+MAX_FILE = 256_000_000
 MAX_ANNOTATIONS = 200_000
 MAX_SENTENCES = 500
-BATCH = 64
-"""Examples that are brought to disk in one step."""
+BATCH, BATCH_BYTES = 500, 32_000_000
+"""Examples, and bytes of their crops, that are brought to disk in one step."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def place(store: ExampleStore, found: Iterable[Found], skipped: Skipped) -> Tran
     }
     added: list[Example] = []
     waiting: dict[str, list[Made]] = {}
-    already = 0
+    already = n_bytes = 0
     for item in found:
         try:
             name = clean_name(item.concept)
@@ -138,8 +138,11 @@ def place(store: ExampleStore, found: Iterable[Found], skipped: Skipped) -> Tran
             continue
         here.add(key)
         waiting.setdefault(name, []).append(made)
-        if len(waiting[name]) >= BATCH:
-            added += store.add_made(name, waiting.pop(name))
+        n_bytes += len(made[1])
+        if n_bytes >= BATCH_BYTES or len(waiting[name]) >= BATCH:
+            for ready in [*waiting]:
+                added += store.add_made(ready, waiting.pop(ready))
+            n_bytes = 0
     for name, rest in waiting.items():
         added += store.add_made(name, rest)
     if already:
