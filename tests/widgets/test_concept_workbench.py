@@ -44,6 +44,11 @@ def test_a_test_shows_scores_first_without_and_then_with_p_then_map_and_sweep(
     assert kinds == [
         "accepted", "picture", "prediction", "bars", "bars", "map", "sweep", "result",
     ]  # fmt: skip
+    progress = [message["payload"] for message in recorded.of("progress")]
+    assert all(each["done"] <= each["total"] for each in progress)
+    texts = " / ".join(dict.fromkeys(each["text"] for each in progress))
+    for stage in ("Looking at the images", "Gradients of zebra", "Fitting blue at body", "Testing"):
+        assert stage in texts
     first, last = (message["payload"] for message in recorded.of("bars"))
     assert first["partial"] and not last["partial"] and not last["stored"]
     assert {record["p"] for record in first["records"]} == {None}

@@ -160,6 +160,19 @@ def test_it_shows_itself_as_a_picture(make: Make, filled) -> None:
     assert workbench.to_png() != base64.b64decode(data["image/png"])
 
 
+def test_a_running_test_does_not_keep_the_cell_waiting_for_its_picture(
+    make: Make, net: SmallNet, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_widgets.widgets import concept_workbench
+
+    monkeypatch.setattr(concept_workbench, "PATIENCE_SECONDS", 0.01)
+    net.gate.clear()
+    workbench = make(testing=True)
+    data, _ = workbench._repr_mimebundle_()
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).width > 800
+    net.gate.set()
+
+
 def test_closing_finishes_the_edits_and_frees_the_workbench(
     model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded, filled: ConceptStore
 ) -> None:
@@ -181,22 +194,43 @@ def test_closing_finishes_the_edits_and_frees_the_workbench(
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
 def test_stripes_speak_for_zebra_in_both_frameworks(
-    framework: str, recorded: Recorded, tmp_path: Path
+    framework: str, recorded: Recorded, store: ConceptStore
 ) -> None:
     model = xw.demo.model("animals", framework=framework)
-    store = ConceptStore(tmp_path / "concepts")
-    for name in ("stripes", "spots"):
-        store.add_concept(name)
-        store.add_many(name, [(image, None) for image in xw.demo.concept(name, n=20)])
-    store.add_concept("random", role="random")
-    pool = xw.demo.concept("random", exclude=["stripes", "spots"], n=100)
-    store.add_many("random", [(image, None) for image in pool])
-    data = xw.demo.dataset("animals", n=24)
-    workbench = ConceptWorkbench(model, data.images, store, target="zebra")
-    found = {record["concept"]: record for record in workbench.test()[2::3]}
+    sets = {name: xw.demo.concept(name, n=12) for name in ("stripes", "spots")}
+    sets["random"] = xw.demo.concept("random", exclude=list(sets), n=60)
+    for name, examples in sets.items():
+        store.add_concept(name, role="random" if name == "random" else "concept")
+        store.add_many(name, [(image, None) for image in examples])
+    data = xw.demo.dataset("animals", n=16)
+    layers = [model.recommended_layer]
+    workbench = ConceptWorkbench(model, data.images, store, target="zebra", layers=layers)
+    found = {record["concept"]: record for record in workbench.test()}
     assert found["stripes"]["significant"] and found["stripes"]["magnitude"] > 0.3
     assert not (found["spots"]["significant"] and found["spots"]["magnitude"] > 0)
-    best = recorded.of("bars")[-1]["payload"]["rankings"][2]
-    names = [data.class_names[label] for label in data.labels[best["indices"][:3]]]
-    assert "zebra" in names
+    best = recorded.of("bars")[-1]["payload"]["rankings"][0]
+    assert best["concept"] == "stripes"
+    assert "zebra" in [data.class_names[label] for label in data.labels[best["indices"][:3]]]
+    workbench.close()
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_transformer_is_tested_mapped_and_searched_like_any_other(
+    pooled: bool, recorded: Recorded, filled: ConceptStore
+) -> None:
+    model = xw.demo.model("animals", architecture="vit")
+    layer = model.recommended_layer
+    assert layer is not None
+    pictures = xw.demo.dataset("animals", n=10).images
+    workbench = ConceptWorkbench(model, pictures, filled, layers=[layer], pooled=pooled)
+    assert {record["concept"] for record in workbench.test()} == {"red", "blue"}
+    assert recorded.of("map")[-1]["payload"]["array"].shape == model.input_shape[:2]
+    assert len(workbench.suggest("red")) > 0
+    workbench.target = "zebra"
+    workbench.layer = model.vector_layers[-1].name  # a head: nowhere on the picture, but a layer
+    workbench.records
+    final = recorded.final(workbench._revision)["payload"]
+    assert "no feature map" in final["notes"][0]["text"]
+    assert not recorded.of("map", revision=workbench._revision)
+    assert recorded.of("sweep", revision=workbench._revision)
     workbench.close()
