@@ -242,6 +242,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     panel.hidden = !concept;
     const isRandom = concept?.role === "random";
     setText(title, concept?.name ?? "");
+    setAttr(root, "data-concept", concept?.name ?? null);
     setText(advice, concept?.advice ?? "");
     rename.set(concept?.name ?? "");
     comment.set(concept?.comment ?? "");

@@ -263,7 +263,6 @@ export class Workbench {
       this.root.classList.toggle("has-setup", store.setup !== null);
       setAttr(this.root, "data-state", store.state);
       setAttr(this.root, "data-revision", store.finalRevision);
-      setAttr(this.root, "data-concept", store.concept?.name ?? null);
       setAttr(this.root, "data-saving", store.saving.size);
       setAttr(views.root, "aria-busy", store.busy);
     };
