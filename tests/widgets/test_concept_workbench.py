@@ -284,6 +284,18 @@ def test_what_cannot_be_tested_is_said_and_nothing_is_lost(
     assert len(workbench.records) == len(records)
 
 
+def test_a_damaged_file_of_the_store_is_named_and_the_rest_is_there(
+    make: Make, recorded: Recorded, filled: ConceptStore
+) -> None:
+    one = filled.concept("red").examples[0].id
+    (damaged,) = filled.folder.glob(f"concepts/*/{one}.json")
+    damaged.write_text("{")
+    workbench = make(store=filled.folder)
+    notes = [note["text"] for note in recorded.final(1)["payload"]["notes"]]
+    assert any(one in note for note in notes)
+    assert len(workbench.store.concept("red").examples) == 7
+
+
 def test_a_folder_that_is_something_else_and_a_model_without_gradients_are_sentences(
     make: Make, recorded: Recorded, pictures: np.ndarray, tmp_path: Path, filled: ConceptStore
 ) -> None:

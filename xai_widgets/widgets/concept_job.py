@@ -32,6 +32,7 @@ STAGES = {
 }
 """What each stage sends, and so what no longer holds where it fails."""
 POLL_SECONDS = 0.02
+MAX_PROBLEMS = 3
 
 
 class ConceptJob:
@@ -55,6 +56,8 @@ class ConceptJob:
         image = model.prepare(workbench.pictures(index), workbench.images.name(index))
         self._tell_new("picture", (index, image.display.key), picture, image, index)
         workbench.tell_shelf()
+        for problem in workbench.store.problems[:MAX_PROBLEMS]:
+            self._note(problem)
         yield
         self._stage = "predict"
         outputs = predicted_outputs(model, image)
