@@ -156,6 +156,33 @@ def test_a_renamed_concept_keeps_everything_and_its_folder_follows(store: Concep
     store.picture(example.id)
 
 
+def test_a_name_that_differs_in_its_letters_only_keeps_its_folder(store: ConceptStore) -> None:
+    example = store.add("stripes", noise(), RECT)
+    store.change_concept("stripes", name="Stripes!")
+    concept = again(store).concept("Stripes!")
+    assert concept.examples == (example,)
+    assert [path.name for path in store.folder.glob("concepts/*")] == ["stripes"]
+    assert '"Stripes!"' in next(store.folder.glob("concepts/*/*.json")).read_text()
+
+
+def test_a_folder_that_cannot_be_written_to_can_be_read(store: ConceptStore) -> None:
+    example = store.add("stripes", noise(), RECT)
+    (store.folder / ".lock").unlink()
+    (store.folder / ".lock").mkdir()  # root may write everywhere, but not into this
+    reader = again(store)
+    assert reader.picture(example.id).shape == (13, 10, 3)
+    assert reader.refresh() is False
+    with pytest.raises(StoreError, match="allows no writing"):
+        reader.remove(example.id)
+    assert reader.example(example.id) == example
+
+
+@pytest.mark.parametrize("folder", ["", None, 7])
+def test_a_folder_that_is_no_path_gets_a_sentence(folder: Any) -> None:
+    with pytest.raises(StoreError, match="is no folder"):
+        ConceptStore(folder)
+
+
 def test_names_are_text_and_folders_are_safe(store: ConceptStore) -> None:
     names = ["../../etc", "<img src=x onerror=alert(1)>", "CON", "Ünï", "ünï", "斑", "a/b\\c", ".."]
     for name in names:

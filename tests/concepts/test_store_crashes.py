@@ -164,8 +164,11 @@ def test_ending_at_any_step_of_an_edit_leaves_all_of_it_or_nothing(
     found = []
     for moment in range(200):
         folder = fresh(tmp_path / str(moment))
+        survivor = ConceptStore(folder)
         finished = run_and_die(folder, EDITS[name], moment)
-        found.append(shape_of(open_whole(folder)))
+        survivor.refresh()
+        found.append(shape_of(survivor))
+        assert shape_of(open_whole(folder)) == found[-1]
         if finished:
             break
     assert finished and len(found) > 5

@@ -49,6 +49,8 @@ class ExampleStore:
     """
 
     def __init__(self, folder: str | Path, author: str | None = None) -> None:
+        if not isinstance(folder, str | Path) or not str(folder):
+            raise StoreError(f"{folder!r} is no folder: give the path of one, new or not.")
         self.folder = Path(folder)
         self.author = _user() if author is None else _clean_author(author)
         self._files = Folder(self.folder)

@@ -69,11 +69,12 @@ def _check_free(catalogue: Catalogue, name: str) -> None:
         raise StoreError(f"There is a concept {name!r} already: choose another name.")
 
 
-def _slug_for(catalogue: Catalogue, root: Path, name: str) -> str:
+def _slug_for(catalogue: Catalogue, root: Path, name: str, own: str = "") -> str:
+    """Return a free folder for a concept; the one it has already counts as free."""
     taken = set(catalogue.by_slug)
     if (root / CONCEPTS).is_dir():
         taken.update(path.name for path in (root / CONCEPTS).iterdir())
-    return slug_of(name, taken)
+    return slug_of(name, taken - {own})
 
 
 def add_concept(
@@ -108,9 +109,12 @@ def change_concept(
     new = replace(old, **fields)
     if new.name != old.name:
         _check_free(catalogue, new.name)
-        new = replace(new, slug=_slug_for(catalogue, root, new.name))
+        new = replace(new, slug=_slug_for(catalogue, root, new.name, old.slug))
         for entry in catalogue.within(old.slug):
-            _move_entry(change, entry, new)
+            if new.slug == old.slug:
+                _write(change, entry, new.name, None)
+            else:
+                _move_entry(change, entry, new)
     headings = tuple(new if heading is old else heading for heading in catalogue.headings)
     change.write(INDEX, catalogue.index_bytes(headings))
     return {f"concept:{old.slug}", f"called:{new.name}"}
