@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.concepts.pictures import noise
+from tests.concepts.pictures import MASK, noise
 from tests.concepts.test_formats import IMAGES, annotation, box, coco, empty, result, task
 from xai_widgets.errors import StoreError, XaiError
 from xai_widgets.models import images
@@ -285,3 +285,17 @@ def test_no_result_raises_anything(tmp_path_factory: Any, kind: str, value: dict
     store = empty(tmp_path_factory.mktemp("fuzz"))
     found = store.import_label_studio([task(result(kind, {kind: ["a"], **value}))], IMAGES)
     assert len(found.added) + len(found.skipped) >= 1
+
+
+@pytest.mark.parametrize("kind", ["coco", "label_studio"])
+def test_an_example_of_a_picture_of_absurd_size_is_not_drawn(kind: str, tmp_path: Path) -> None:
+    store = empty(tmp_path)
+    store.add_concept("dots")
+    store.add_many("dots", [(noise(), MASK), (noise(seed=1), MASK)])
+    path = next(store.folder.glob("concepts/dots/*.json"))
+    document = json.loads(path.read_text())
+    document["target"]["source"].update({"xai:width": 10**7, "xai:height": 10**7})
+    path.write_text(json.dumps(document))
+    store.refresh()
+    out = getattr(store, f"export_{kind}")(tmp_path / "out.json")
+    assert len(out.added) == 1 and "10000000 x 10000000 pixels" in out.skipped[0]
