@@ -253,6 +253,8 @@ describe("the shelf", () => {
     press(field, "Enter");
     expect(edits(view)).toEqual([{ op: "create_concept", name: "<b>globules</b>", colour: "#ccbb44" }]);
     expect(view.model.state.concept).toBe("<b>globules</b>");
+    expect(find(view.root, ".xaiw-shelf").dataset.concept).toBe("<b>globules</b>");
+    expect(find(view.root, '[aria-label="Concepts"] [aria-selected=true]').textContent).toContain("globules");
     expect(view.root.querySelector("b b")).toBeNull();
   });
 

@@ -230,12 +230,12 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
   };
 
   function fill(): void {
-    const { concepts, concept } = store;
-    if (awaited && concepts.some((each) => each.name === awaited)) {
+    if (awaited && store.concepts.some((each) => each.name === awaited)) {
       const wanted = awaited;
       awaited = null;
-      store.ask({ concept: wanted });
+      store.ask({ concept: wanted }); // which fills once more: what is shown is read after it
     }
+    const { concepts, concept } = store;
     listbox.setOptions(concepts.map((_, position) => row(position)));
     listbox.select(concept?.name ?? null);
     empty.hidden = store.shelf === null || concepts.some(({ role }) => role === "concept");
