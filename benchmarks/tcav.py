@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -153,10 +152,10 @@ def ours(model: Any, pooled: bool) -> list[float]:
 
 
 def captums(source: Any) -> list[float]:
-    """Return the same of Captum; its tensors are made beforehand."""
-    pool = _tensors(pictures(N * N_SETS, 2))
-    images = _tensors(pictures(N, 1))
-    concept = Concept(0, "concept", _batches(_tensors(pictures(N, 0))))
+    """Return the same of Captum; its tensors are made beforehand, [N, C, H, W] as it asks for."""
+    pool = _tensors(pictures(N * N_SETS, 2)).contiguous()
+    images = _tensors(pictures(N, 1)).contiguous()
+    concept = Concept(0, "concept", _batches(_tensors(pictures(N, 0)).contiguous()))
     sets = [
         [concept, Concept(i + 1, f"random {i}", _batches(pool[i * N : (i + 1) * N]))]
         for i in range(N_SETS)
@@ -237,7 +236,13 @@ def _measure(n_sets: int) -> float:
     else:
         model = xw.demo.model("animals")
         model.scores(np.zeros((1, *model.input_shape), np.float32))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _own_peak()
+
+
+def _own_peak() -> float:
+    """Return the peak of this process, MiB; what getrusage says is at least that of its parent."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
 def cancelling() -> list[Line]:
