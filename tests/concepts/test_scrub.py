@@ -105,10 +105,13 @@ def test_the_image_runs_once_up_to_the_layer() -> None:
     module.layer1.register_forward_hook(lambda _m, x, _y: sizes["before"].append(len(x[0])))
     module.fc.register_forward_hook(lambda _m, x, _y: sizes["after"].append(len(x[0])))
     image = model.prepare(picture())
-    with unchanged(module):
-        scrub(model, image, "layer3", unit_vector(8))
-    assert set(sizes["before"]) == {1}
-    assert sum(sizes["after"]) <= 33 + 2 and max(sizes["after"]) == 33
+    for n_passes in (3, 2):  # the activation, whether it works for one image, the sweep
+        for passes in sizes.values():
+            passes.clear()
+        with unchanged(module):
+            scrub(model, image, "layer3", unit_vector(8))
+        assert sizes["before"] == [1] * n_passes
+        assert sizes["after"] == [1] * (n_passes - 1) + [33]
 
 
 class Knowing(nn.Module):
@@ -141,9 +144,9 @@ def test_it_comes_in_steps_that_can_be_cancelled() -> None:
     model = load(module, input_size=32)
     image = model.prepare(picture())
     with unchanged(module):
-        steps = scrub_steps(model, image, "layer2", unit_vector(8), np.linspace(-1, 1, 100))
+        steps = scrub_steps(model, image, "layer2", unit_vector(8), np.linspace(-1, 1, 300))
         first = next(steps)
-        assert (first.done, first.total) == (64, 100)
+        assert (first.done, first.total) == (150, 300)
         steps.close()
 
 

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float32]
 
 N_EPSILONS = 33
 REACH = 2.0
+CHUNKS = 4
+"""Chunks of images between two chances to cancel: up to the layer they are one image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +106,12 @@ def scrub_steps(
     step = direction / np.linalg.norm(np.asarray(vector, dtype=np.float32))
     unit = _length(activation, direction, np.size(vector))
     sides = (-1, *[1] * (direction.ndim - 1))
-    found = []
-    size = model.chunk_size
-    for start in range(0, len(moves), size):
-        shifts = moves[start : start + size].reshape(sides) * (unit * step)
+    found, done = [], 0
+    for part in np.array_split(moves, -(-len(moves) // (CHUNKS * model.chunk_size))):
+        shifts = part.reshape(sides) * (unit * step)
         found.append(backend.asarray(model.shifted_outputs(batch, layer, shifts)))
-        yield Progress(min(start + size, len(moves)), len(moves))
+        done += len(part)
+        yield Progress(done, len(moves))
     outputs = backend.concatenate(found)
     scores = backend.to_numpy(model.class_scores(outputs))
     chances = model.probabilities(outputs)

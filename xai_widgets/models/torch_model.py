@@ -116,6 +116,7 @@ class TorchModel(TorchLayers):
         self._retained: tuple[tuple[str, str], ForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
         self._exchange = self._exchanges = 0
+        self._takes_one: dict[str, bool] = {}
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
         self._parts = dict(self._module.named_modules())

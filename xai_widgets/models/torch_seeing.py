@@ -16,6 +16,8 @@ from xai_widgets.models.torch_recording import Recorder
 from xai_widgets.models.torch_state import autograd, frozen
 
 RETAINED_BYTES = 2 * 1024**3
+SHIFTED = 4
+"""Chunks that go on together from where one image becomes many."""
 AGREEMENT = 1e-4
 """How far outputs of the same image may differ between batches, to the largest of them."""
 
@@ -27,6 +29,7 @@ class TorchLayers(ExplainableModel):
     _module: nn.Module
     _recorder: Recorder
     _batches: Callable[[torch.Tensor], Sequence[torch.Tensor]] | None
+    _takes_one: dict[str, bool]
 
     @property
     def _size_seen(self) -> int:
@@ -74,14 +77,15 @@ class TorchLayers(ExplainableModel):
                 f"{len(moves)} shifts were given for {len(batch)} images: give one for each."
             )
         with self.lock, autograd(False):
-            if one and self._batches is None:
+            if one and self._batches is None and self._takes_one.get(name, True):
                 found = self._shifted_from_one(batch, name, moves)
                 if found is not None:
                     return found
-            return self._shifted(batch, name, moves)
+            return self._shifted(batch, name, moves, self._size_seen)
 
-    def _shifted(self, batch: torch.Tensor, layer: str, moves: torch.Tensor) -> torch.Tensor:
-        size = self._size_seen
+    def _shifted(
+        self, batch: torch.Tensor, layer: str, moves: torch.Tensor, size: int
+    ) -> torch.Tensor:
         parts = zip(torch.split(batch, size), torch.split(moves, size), strict=True)
         return torch.cat([self._recorder.shifted(part, layer, own) for part, own in parts])
 
@@ -91,24 +95,28 @@ class TorchLayers(ExplainableModel):
         """Return the outputs of one image many times, which runs once up to the layer.
 
         There, adding the shifts makes one many. Code that knows the size of the batch from before
-        the layer may fail on that, or mix the images up: None where the first outputs differ from
-        those of the first shift by itself.
+        the layer may fail on that, or mix the images up: None where, at the first time, the first
+        outputs differ from those of the first shift by itself.
         """
 
         def first_alone(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             return (inputs[0][:1], *inputs[1:])
 
-        expected = self._recorder.shifted(batch[:1], layer, moves[:1])
+        known = layer in self._takes_one
+        expected = None if known else self._recorder.shifted(batch[:1], layer, moves[:1])
         handle = self._module.register_forward_pre_hook(first_alone)
         try:
-            found = self._shifted(batch, layer, moves)
+            found = self._shifted(batch, layer, moves, SHIFTED * self.chunk_size)
         except ModelError:
+            self._takes_one[layer] = False
             return None
         finally:
             handle.remove()
-        tolerance = AGREEMENT * float(expected.abs().max())
-        same = torch.allclose(found[:1], expected, rtol=0, atol=tolerance)
-        return found if same else None
+        if expected is not None:
+            tolerance = AGREEMENT * float(expected.abs().max())
+            same = torch.allclose(found[:1], expected, rtol=0, atol=tolerance)
+            self._takes_one[layer] = same
+        return found if self._takes_one[layer] else None
 
     @abstractmethod
     def _checked(self, images: Any) -> torch.Tensor:
