@@ -22,6 +22,8 @@ NAMES = (
     "quadrature",
     "perturbation",
     "localisation",
+    "tcav",
+    "tcav_chance",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

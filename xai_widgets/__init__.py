@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xai_widgets import demo, errors
+    from xai_widgets.concepts.store import ConceptStore
+    from xai_widgets.concepts.tcav import tcav
     from xai_widgets.explainers.registry import methods
     from xai_widgets.explainers.run import explain
     from xai_widgets.explanation import Explanation
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         RegionTarget,
     )
     from xai_widgets.widgets.attention_view import AttentionView
+    from xai_widgets.widgets.concept_workbench import ConceptWorkbench
     from xai_widgets.widgets.explorer import Explorer, explore
     from xai_widgets.widgets.path_scrubber import PathScrubber
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "AttentionView": "xai_widgets.widgets.attention_view",
     "ClassTarget": "xai_widgets.models.targets",
+    "ConceptStore": "xai_widgets.concepts.store",
+    "ConceptWorkbench": "xai_widgets.widgets.concept_workbench",
     "FunctionTarget": "xai_widgets.models.targets",
     "LayerTarget": "xai_widgets.models.targets",
     "RegionTarget": "xai_widgets.models.targets",
@@ -48,6 +53,7 @@ _HOMES = {
     "load": "xai_widgets.models.loading",
     "methods": "xai_widgets.explainers.registry",
     "open_image": "xai_widgets.models.images",
+    "tcav": "xai_widgets.concepts.tcav",
 }
 _MODULES = ("demo", "errors")
 
@@ -55,6 +61,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AttentionView",
     "ClassTarget",
+    "ConceptStore",
+    "ConceptWorkbench",
     "ExplainableModel",
     "Explanation",
     "Explorer",
@@ -74,6 +82,7 @@ __all__ = [
     "load",
     "methods",
     "open_image",
+    "tcav",
 ]
 
 

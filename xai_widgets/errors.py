@@ -41,6 +41,18 @@ class RegionError(XaiError, ValueError):
     """A region is malformed or lies outside the picture."""
 
 
+class StoreError(XaiError, ValueError):
+    """A concept set cannot be read or written, or does not hold what was asked for."""
+
+
+class StoreConflict(StoreError):
+    """Another program changed what was about to be changed; both versions are kept."""
+
+
+class ConceptError(XaiError, ValueError):
+    """A concept, or what it is tested with, cannot be used as it is."""
+
+
 class DependencyError(XaiError, ImportError):
     """An optional dependency is missing."""
 

@@ -3,14 +3,18 @@ import createAttention from "../src/widgets/attention/index";
 import create from "../src/widgets/explorer/index";
 import createReadiness from "../src/widgets/readiness/index";
 import createScrubber from "../src/widgets/scrubber/index";
+import createWorkbench from "../src/widgets/workbench/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
 import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
 import { MockScrubber, type ScrubberOptions } from "../tests/mock_scrubber";
+import { MockWorkbench, TRAITS, type WorkbenchOptions } from "../tests/mock_workbench";
 
 /** What shows a report, put in by screenshots.mjs. */
 declare const REPORT: { script: string; style: string };
+/** What shows scores. */
+declare const SCORES: { script: string; style: string };
 
 const query = new URLSearchParams(location.search);
 const scene = query.get("scene") ?? "region";
@@ -60,14 +64,35 @@ const SCRUBBER: Record<string, ScrubberOptions> = {
   "scrubber-none": { error: "The path has no gradients to scrub through." },
 };
 if (scrubber) model.state = { target: null, baseline: "black", n_steps: 64, path: "straight", region: null };
+const workbench = scene.startsWith("workbench") ? scene : null;
+const WORKBENCH: Record<string, WorkbenchOptions & { traits?: Partial<typeof TRAITS> }> = {
+  workbench: { traits: { testing: true, concept: "ruler" } },
+  "workbench-new": {},
+  "workbench-empty": { examples: 0 },
+  "workbench-classes": { traits: { testing: true, compare: [0], concept: "border" } },
+  "workbench-partial": { partial: true, traits: { testing: true } },
+  "workbench-busy": { manual: true, traits: { testing: true } },
+  "workbench-error": { error: "“hair” has 3 examples: a test needs 5. Mark more, or exclude it." },
+  "workbench-conflict": {
+    conflict: "Another kernel changed the folder “concepts”: both versions are kept; refresh to go on.",
+  },
+  "workbench-refused": {
+    setup: { verdict: { verdict: "inference-only", sentence: refused, findings: [] }, layers: [] },
+  },
+  "workbench-suggest": {},
+  "workbench-edit": {},
+};
+if (workbench) model.state = { ...TRAITS, ...WORKBENCH[workbench]?.traits };
 const kernel =
-  scene === "connecting" || checked || attention || scrubber ? null : new MockKernel(model, options[scene]);
+  scene === "connecting" || checked || attention || scrubber || workbench
+    ? null
+    : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
 host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : "explorer"}.css`;
+styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : "explorer"}.css`;
 document.head.append(styles);
 const widget = checked
   ? createReadiness()
@@ -75,8 +100,11 @@ const widget = checked
     ? createAttention()
     : scrubber
       ? createScrubber()
-      : create();
+      : workbench
+        ? createWorkbench()
+        : create();
 if (scrubber) new MockScrubber(model, SCRUBBER[scrubber]);
+if (workbench) new MockWorkbench(model, { module: SCORES, ...WORKBENCH[workbench] });
 if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;
@@ -116,6 +144,16 @@ if (kernel && scene === "refused") {
     kernel.revision,
   );
 }
+if (workbench === "workbench-suggest")
+  setTimeout(() => {
+    for (const link of host.querySelectorAll("button")) if (link.textContent === "Suggest more") link.click();
+  }, 300);
+if (workbench === "workbench-edit")
+  setTimeout(() => {
+    host.querySelectorAll<HTMLElement>(".xaiw-example")[2]?.click();
+    for (const link of host.querySelectorAll("button")) if (link.textContent === "Edit") link.click();
+    for (const link of host.querySelectorAll("button")) if (link.textContent === "Keys") link.click();
+  }, 300);
 if (scene === "badge") host.querySelector<HTMLElement>(".xaiw-badge")?.click();
 if (checked === "error") {
   const traceback = "Traceback (most recent call last):\n  File ...\nxai_widgets.errors.ModelError: ...";

@@ -16,14 +16,29 @@ const report = await esbuild.build({
   write: false,
 });
 const [script, style] = report.outputFiles.map((file) => file.text);
+const later = await esbuild.build({
+  entryPoints: ["index.ts", "scores.css"].map((name) => resolve(dev, "../src/widgets/scores", name)),
+  outdir: out,
+  bundle: true,
+  format: "esm",
+  write: false,
+});
+const scores = Object.fromEntries(
+  later.outputFiles.map(({ path, text }) => [path.endsWith(".css") ? "style" : "script", text]),
+);
 await esbuild.build({
-  define: { REPORT: JSON.stringify({ script, style }), "import.meta.url": '"file:///"' },
+  define: {
+    SCORES: JSON.stringify(scores),
+    REPORT: JSON.stringify({ script, style }),
+    "import.meta.url": '"file:///"',
+  },
   entryPoints: [
     { in: join(dev, "main.ts"), out: "main" },
     { in: resolve(dev, "../src/widgets/explorer/explorer.css"), out: "explorer" },
     { in: resolve(dev, "../src/widgets/readiness/readiness.css"), out: "readiness" },
     { in: resolve(dev, "../src/widgets/attention/attention.css"), out: "attention" },
     { in: resolve(dev, "../src/widgets/scrubber/scrubber.css"), out: "scrubber" },
+    { in: resolve(dev, "../src/widgets/workbench/workbench.css"), out: "workbench" },
   ],
   outdir: out,
   bundle: true,
@@ -45,6 +60,21 @@ if (!shots.length) {
   shots.push(["attention-large", "dark", 1120], ["attention-none", "light", 1120]);
   for (const width of [480, 800, 1120, 1400]) shots.push(["scrubber", "light", width]);
   shots.push(["scrubber", "dark", 1120], ["scrubber-busy", "light", 1120], ["scrubber-none", "light", 1120]);
+  for (const width of [480, 800, 1120, 1400])
+    for (const theme of ["light", "dark"]) shots.push(["workbench", theme, width]);
+  for (const scene of [
+    "new",
+    "empty",
+    "classes",
+    "partial",
+    "busy",
+    "error",
+    "conflict",
+    "refused",
+    "suggest",
+    "edit",
+  ])
+    shots.push([`workbench-${scene}`, "light", 1120]);
   shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }
 const browser = await chromium.launch({
@@ -57,6 +87,12 @@ for (const [scene, theme, width] of shots) {
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
   await page.goto(`${pathToFileURL(join(dev, "index.html"))}?scene=${scene}&theme=${theme}&width=${width}`);
   await page.locator(".xaiw").waitFor();
+  if (scene.startsWith("workbench")) {
+    await page.locator(".xaiw-test").waitFor({ state: "attached" });
+    await page.waitForTimeout(500);
+    const box = await page.locator(".xaiw-frame:visible").first().boundingBox();
+    await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.35);
+  }
   if (scene === "region") {
     const box = await page.locator(".xaiw-frame").first().boundingBox();
     await page.mouse.move(box.x + box.width * 0.62, box.y + box.height * 0.9);

@@ -1,5 +1,5 @@
 // Mounts a widget over a mock model in the test page and takes it away again.
-import { afterEach } from "vitest";
+import { afterEach, expect } from "vitest";
 import type { Asked } from "../src/core/protocol";
 import "../src/widgets/explorer/explorer.css";
 import create from "../src/widgets/explorer/index";
@@ -10,11 +10,15 @@ import "../src/widgets/attention/attention.css";
 import createAttention from "../src/widgets/attention/index";
 import "../src/widgets/scrubber/scrubber.css";
 import createScrubber from "../src/widgets/scrubber/index";
+import "../src/widgets/workbench/workbench.css";
+import "../src/widgets/scores/scores.css";
+import createWorkbench from "../src/widgets/workbench/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
 import { MockScrubber, type ScrubberOptions } from "./mock_scrubber";
+import { MockWorkbench, TRAITS, type WorkbenchOptions } from "./mock_workbench";
 
 export interface Mounted extends View {
   model: MockModel;
@@ -90,6 +94,19 @@ export function mountScrubber(
   };
   const kernel = new MockScrubber(model, options);
   return { model, kernel, ...show(createScrubber(), model, options.width) };
+}
+
+/** The concept workbench over a made-up shelf; the scores' code is waited for. */
+export async function mountWorkbench(
+  options: WorkbenchOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): Promise<View & { model: MockModel; kernel: MockWorkbench }> {
+  const model = new MockModel();
+  model.state = { ...TRAITS, ...options.traits };
+  const kernel = new MockWorkbench(model, options);
+  if (options.silent) model.onSend = () => {};
+  const view = show(createWorkbench(), model, options.width);
+  if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
+  return { model, kernel, ...view };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {

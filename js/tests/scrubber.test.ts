@@ -1,9 +1,9 @@
 import axe from "axe-core";
 import { beforeEach, expect, test } from "vitest";
 import "../dev/themes.css";
+import { ticks } from "../src/components/charts";
 import { colourTable } from "../src/core/colours";
 import { PathStack, saturation, verdictOf } from "../src/core/path_stack";
-import { ticks } from "../src/widgets/scrubber/charts";
 import { MockModel } from "./mock_model";
 import { MockScrubber, nested, score, slope } from "./mock_scrubber";
 import { button, find, frames, mountScrubber, pixels, point, press } from "./mount";

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,10 @@ import torch
 from torch import nn
 
 import xai_widgets as xw
+from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.widgets.base import ToolWidget
 from xai_widgets.widgets.codec import decode
+from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
 
@@ -46,6 +50,7 @@ class Recorded:
     def add(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
         if not isinstance(content, dict) or "kind" not in content:
             return
+        json.dumps(content, allow_nan=False)  # what the wire would refuse
         payload = decode(content["payload"], buffers or [])
         with self._changed:
             self.messages.append({**content, "payload": payload})
@@ -111,3 +116,32 @@ def make(
     yield build
     for explorer in made:
         explorer.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ConceptStore:
+    return ConceptStore(tmp_path / "concepts")
+
+
+@pytest.fixture
+def filled(store: ConceptStore) -> ConceptStore:
+    from tests.widgets.workbench import fill
+
+    return fill(store)
+
+
+@pytest.fixture
+def make_workbench(
+    model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded, store: ConceptStore
+) -> Iterator[Callable[..., ConceptWorkbench]]:
+    made: list[ConceptWorkbench] = []
+
+    def build(images: Any = None, **traits: Any) -> ConceptWorkbench:
+        traits = {"store": store, "target": "zebra", **traits}
+        workbench = ConceptWorkbench(model, pictures if images is None else images, **traits)
+        made.append(workbench)
+        return workbench
+
+    yield build
+    for workbench in made:
+        workbench.close()

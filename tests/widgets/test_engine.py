@@ -52,6 +52,35 @@ def test_a_task_runs_to_its_end_on_another_thread() -> None:
     assert (kinds(work), work.done, work.closed) == (["result"], 3, True)
 
 
+def test_work_in_the_background_gives_way_between_two_steps_and_goes_on_afterwards() -> None:
+    engine, slow, quick = Engine(), Work(5), Work(1)
+    task = Task("a", "slow", slow.steps(), slow.outcomes.append, background=True)
+    engine.submit(task)
+    assert slow.entered.wait(30)
+    other = quick.task("a", "quick")
+    other.finish = lambda outcome: quick.outcomes.append(Outcome(f"after {slow.done}"))
+    engine.submit(other)
+    quick.gate.set()
+    slow.gate.set()
+    assert other.wait(30) and task.wait(30)
+    assert (kinds(quick), kinds(slow), slow.done) == (["after 1"], ["result"], 5)
+
+
+def test_work_that_gave_way_can_be_cancelled() -> None:
+    engine, slow, blocking = Engine(), Work(5), Work(1)
+    task = Task("a", "slow", slow.steps(), slow.outcomes.append, background=True)
+    engine.submit(task)
+    assert slow.entered.wait(30)
+    other = engine.submit(blocking.task("b"))
+    slow.gate.set()
+    assert blocking.entered.wait(30)
+    engine.cancel("a")
+    assert task.wait(30) and slow.closed
+    blocking.gate.set()
+    assert other.wait(30)
+    assert (kinds(slow), kinds(blocking)) == (["cancelled"], ["result"])
+
+
 def test_an_exception_ends_the_task_and_not_the_worker() -> None:
     engine, broken, healthy = Engine(), Work(fails=True), Work()
     broken.gate.set()

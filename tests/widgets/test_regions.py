@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from skimage.measure import grid_points_in_poly
 
 from xai_widgets.errors import RegionError
 from xai_widgets.models.images import DisplayImage
@@ -41,6 +42,24 @@ def test_a_polygon_around_a_rectangle_is_that_rectangle(picture: DisplayImage) -
     np.testing.assert_array_equal(
         mask_of({"type": "polygon", "points": corners}, picture), mask_of(rectangle, picture)
     )
+
+
+@given(
+    st.lists(st.tuples(st.integers(-200, 700), st.integers(-200, 500)), min_size=3, max_size=8).map(
+        lambda points: [[x / 8, y / 8] for x, y in points]
+    )
+)
+def test_a_polygon_is_the_same_as_if_the_whole_picture_were_looked_at(
+    points: list[list[float]],
+) -> None:
+    picture = DisplayImage(np.zeros((30, 50, 3), dtype=np.uint8))
+    corners = np.array([[y - 0.5, x - 0.5] for x, y in points])
+    whole = np.asarray(grid_points_in_poly((30, 50), corners), dtype=bool)
+    if not whole.any():
+        with pytest.raises(RegionError):
+            mask_of({"type": "polygon", "points": points}, picture)
+        return
+    np.testing.assert_array_equal(mask_of({"type": "polygon", "points": points}, picture), whole)
 
 
 def test_superpixels_divide_the_picture(picture: DisplayImage) -> None:
@@ -82,6 +101,7 @@ def test_a_mask_on_a_coarser_grid_is_enlarged(picture: DisplayImage) -> None:
         {"type": "superpixels", "ids": [-1]},
         {"type": "mask", "size": [2, 2], "counts": [3]},
         {"type": "mask", "size": [2, 2], "counts": [5, -1]},
+        {"type": "mask", "size": [100_000, 10_000], "counts": [10**9]},
     ],
 )
 def test_malformed_regions_get_a_sentence(region: object) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import LayerError, ModelError, TargetError, near_matches
+from xai_widgets.errors import ModelError, TargetError
 from xai_widgets.models.answers import Answers
-from xai_widgets.models.architecture import Layer
 from xai_widgets.models.backend import Array, Backend
 from xai_widgets.models.images import open_image
+from xai_widgets.models.layered import Layered
 from xai_widgets.models.preprocessing import Preprocess
 from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target, placed_mask, resolve_target
@@ -27,7 +27,7 @@ Lock = AbstractContextManager[Any]
 """A re-entrant lock, used with ``with`` alone."""
 
 
-class ExplainableModel(Answers, ABC):
+class ExplainableModel(Answers, Layered, ABC):
     """A model behind one contract: images [N, H, W, C] in, scores and gradients out.
 
     Arrays given to it may be NumPy float32 or of its own framework; it returns arrays of its
@@ -54,8 +54,8 @@ class ExplainableModel(Answers, ABC):
         From a display image to the input.
     input_shape
         (H, W, C) of the input that was tried at loading.
-    layers
-        The architecture in the order of the forward pass.
+    layers, vector_layers
+        The architecture in the order of the forward pass; see `Layered`.
     capabilities
         What the model lacks for explainers: "input_gradients", "feature_maps" (a layer with
         positions on the picture), "layer_gradients", "relu" (an activation that guided rules apply
@@ -81,7 +81,6 @@ class ExplainableModel(Answers, ABC):
     labels: tuple[str, ...]
     preprocess: Preprocess
     input_shape: tuple[int, int, int]
-    layers: tuple[Layer, ...]
     capabilities: Capabilities
     findings: tuple[str, ...]
     lock: Lock
@@ -136,16 +135,6 @@ class ExplainableModel(Answers, ABC):
     def outputs(self, images: Array) -> Array:
         """Return what the model returns, in chunks: [N, K], or dense [N, H, W, K]."""
         return self.scores(images)
-
-    def activations(self, images: Array, layer: str) -> Array:
-        """Return a layer's output for images [N, H, W, C], in chunks: [N, H, W, C] or [N, T, D].
-
-        Raises
-        ------
-        LayerError
-            If the layer cannot be reached.
-        """
-        raise LayerError(f"{self.name} shows no layers: choose a method that needs no layer.")
 
     def attention(self, image: PreparedImage) -> "AttentionPass":
         """Return the attention of every head and layer in one forward pass of an image.
@@ -204,36 +193,6 @@ class ExplainableModel(Answers, ABC):
 
     # What all adapters share --------------------------------------------------------------
 
-    @property
-    def patch_layer(self) -> str | None:
-        """The first layer that returns a token per patch; None where there are no tokens."""
-        return next((layer.name for layer in self.layers if layer.grid is not None), None)
-
-    def layer(self, name: str) -> Layer:
-        """Return the entry of a layer that exists."""
-        return next(layer for layer in self.layers if layer.name == name)
-
-    def feature_map(self, layer: str, array: Array) -> Array:
-        """Arrange a layer's activations or gradients on the picture: [N, H, W, C].
-
-        Tokens [N, T, D] become [N, rows, columns, D] without CLS and registers.
-
-        Raises
-        ------
-        LayerError
-            If the layer has no positions on the picture.
-        """
-        grid = self.layer(layer).grid
-        if len(array.shape) == 4:
-            return array
-        if grid is None or len(array.shape) != 3:
-            raise LayerError(
-                f"The output of layer {layer!r} is no feature map: choose a layer with height, "
-                "width and channels, or with a token per patch."
-            )
-        n, width = int(array.shape[0]), int(array.shape[2])
-        return self.backend.reshape(array[:, grid.patches], (n, grid.rows, grid.columns, width))
-
     def target_scores(self, images: Array, target: Target) -> Array:
         """Return a target's scores [N] of images [N, H, W, C], in chunks."""
         if target.layer is not None:
@@ -248,11 +207,6 @@ class ExplainableModel(Answers, ABC):
             value = target(self.backend.asarray(forward.outputs[None]), self.backend)
         return float(self.backend.to_numpy(value)[0])
 
-    @property
-    def recommended_layer(self) -> str | None:
-        """The layer that CAM methods use unless told otherwise; None if there is no feature map."""
-        return next((layer.name for layer in self.layers if layer.recommended), None)
-
     def prepare(self, image: Any, name: str | None = None) -> PreparedImage:
         """Open an image of any kind and make the model input from it.
 
@@ -266,26 +220,6 @@ class ExplainableModel(Answers, ABC):
         display = open_image(image, name)
         values, placement = self.preprocess(display)
         return PreparedImage(display, values, placement)
-
-    def resolve_layer(self, layer: str | None) -> str:
-        """Return a layer's name after checking it, the recommended one for None.
-
-        Raises
-        ------
-        LayerError
-            If the layer does not exist (with near matches), or the model has no feature map.
-        """
-        names = [entry.name for entry in self.layers]
-        if layer is None:
-            if self.recommended_layer is None:
-                raise LayerError(
-                    f"{self.name} has no layer whose output is a feature map: "
-                    "choose a method that needs no layer."
-                )
-            return self.recommended_layer
-        if layer not in names:
-            raise LayerError(f"There is no layer {layer!r}.{near_matches(str(layer), names)}")
-        return layer
 
     def resolve_target(
         self,

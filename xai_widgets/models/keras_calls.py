@@ -90,7 +90,11 @@ def _own(part: Any, name: str) -> Any:
 
 
 @contextmanager
-def watched(model: keras.Model, spans: list[Span] | None = None) -> Iterator[dict[str, Call]]:
+def watched(
+    model: keras.Model,
+    spans: list[Span] | None = None,
+    change: Callable[[str, Any], Any] | None = None,
+) -> Iterator[dict[str, Call]]:
     """Collect what the layers return during one call of a model.
 
     For the duration of the block the ``call`` of every layer is wrapped on the instance, for the
@@ -102,6 +106,8 @@ def watched(model: keras.Model, spans: list[Span] | None = None) -> Iterator[dic
         The user's model.
     spans
         Gets which operations each call adds to the graph that is traced.
+    change
+        Gets path and output of each call, and returns what the model is to go on with.
 
     Yields
     ------
@@ -138,6 +144,7 @@ def watched(model: keras.Model, spans: list[Span] | None = None) -> Iterator[dic
                     and type(operation).__name__ not in UNCHANGED
                 )
                 calls[name] = Call(type(operation).__name__, tensor, candidate)
+                output = output if change is None else change(name, output)
             return output
 
         return watching

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from xai_widgets.errors import LayerError
 from xai_widgets.models.targets import ClassTarget, LayerTarget, Target
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 
@@ -109,3 +110,22 @@ def _along_the_way(target: Target, end: Any, start: Any, weights: Any) -> Any:
 def size_of(tensors: Iterable[Any]) -> int:
     """Return the bytes of eager tensors."""
     return sum(int(np.prod(tensor.shape)) * tensor.dtype.size for tensor in tensors)
+
+
+def moved_by(values: Any, shifts: Any, layer: str) -> Any:
+    """Return what a layer returned, plus shifts [N, ...] that broadcast to it.
+
+    Raises
+    ------
+    LayerError
+        If they do not fit.
+    """
+    sides, own = tuple(shifts.shape), tuple(values.shape)
+    if len(sides) != len(own) or any(
+        given not in (1, side) for given, side in zip(sides[1:], own[1:], strict=True)
+    ):
+        raise LayerError(
+            f"Shifts of shape {list(sides)} do not fit layer {layer!r}, which returns "
+            f"{list(own)}: give one value for each of its values."
+        )
+    return values + tf.cast(shifts, values.dtype)

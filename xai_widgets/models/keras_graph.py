@@ -6,7 +6,7 @@ and from these to the gradient at any layer, so that another class or layer repe
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import keras
@@ -18,10 +18,11 @@ from xai_widgets.models.keras_cotangents import (
     constant_cotangent,
     cotangent_of,
     difference_cotangent,
+    moved_by,
 )
-from xai_widgets.models.keras_pass import KerasForwardPass
+from xai_widgets.models.keras_pass import KerasLayerPass
 from xai_widgets.models.keras_rules import apply_rule
-from xai_widgets.models.keras_way import Way
+from xai_widgets.models.keras_way import Way, boundary, moves_batch, moving_tensors
 from xai_widgets.models.targets import Target
 
 NO_PATH = (
@@ -31,8 +32,7 @@ NO_PATH = (
 )
 MAX_FUNCTIONS = 96
 """Functions kept of one graph; the oldest is dropped, and cut out again when it is needed."""
-READING = ("ReadVariableOp", "VarHandleOp", "Placeholder")
-"""Stateful operations that give the same value again as long as the weights are the same."""
+NO_PART = "Layer {layer!r} took no part in the forward pass of this image."
 
 
 class KerasGraph:
@@ -91,12 +91,12 @@ class KerasGraph:
         self.calls = {p: call for p, call in self.traced.items() if call.tensor.shape.rank > 2}
         self.way = Way(self._graph, [self._images], [self._outputs])
         apply_rule(self.way, rule)
-        self._moving = self._moving_tensors()
+        self._moving = moving_tensors(self._graph, self._images)
         self._cut: OrderedDict[Hashable, Any] = OrderedDict()
         self._cotangents: dict[str | None, Any] = {}
         self._gradients: dict[str | None, dict[str | None, Any]] = {}
         self._failures: dict[str | None, Exception] = {}
-        self._kept: list[Any] | None = None
+        self._kept: dict[tuple[str, ...] | None, list[Any]] = {}
 
     # What it computes -----------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class KerasGraph:
     def shapes(self, images: Any) -> dict[str, tuple[int, ...]]:
         """Return the shape of every layer's output, batch axis included."""
         known = {path: tuple(call.tensor.shape) for path, call in self.calls.items()}
-        if all(None not in shape[1:] for shape in known.values()) and not self._moves_batch():
+        if all(None not in shape[1:] for shape in known.values()) and not moves_batch(self._graph):
             return {path: (len(images), *shape[1:]) for path, shape in known.items()}
         with self._graph.as_default():
             sizes = [tf.shape(call.tensor) for call in self.calls.values()]
@@ -173,7 +173,7 @@ class KerasGraph:
         """Go forward, differentiate the target where the outputs are, and go backward."""
         start, reduced = target.layer, weights is not None
         gradient = self._gradient(layer, start)
-        feeds = self._boundary([gradient], self._moving)
+        feeds = boundary([gradient], self._moving)
         forward = self._cut_out(
             ("before", start, layer), lambda: ([self._images], [self._origin(start), *feeds])
         )
@@ -237,47 +237,76 @@ class KerasGraph:
         with sentence(ModelError, f"The gradient of {self._name} cannot be computed"):
             return list(self._cut_out(key, parts)(images, cotangent))
 
-    def forward(self, images: Any) -> KerasForwardPass:
-        """Run the forward pass of one image and keep what backward passes need."""
-        if self._kept is None:
-            self._kept = self._needed()
-        kept = self._kept
-        function = self._cut_out("forward", lambda: ([self._images], [self._outputs, *kept]))
-        outputs, *values = function(images)
+    def forward(self, images: Any, layers: Sequence[str] | None = None) -> KerasLayerPass:
+        """Run a forward pass and keep what backward passes to layers need; None for all of them."""
+        kept = self._needed(None if layers is None else tuple(layers))
+        return self._pass(images, kept, layers or ())
+
+    def look(self, images: Any, layers: Sequence[str]) -> KerasLayerPass:
+        """Run a forward pass and keep what layers return, for their activations alone."""
+        return self._pass(images, self._places(layers), layers)
+
+    def _pass(self, images: Any, kept: list[Any], layers: Sequence[str]) -> KerasLayerPass:
+        outputs, values = self.inside(images, kept)
         tensors = {tensor.name: value for tensor, value in zip(kept, values, strict=True)}
-        return KerasForwardPass(self, outputs, {self._images.name: images, **tensors})
+        places = [self._images.name, *(tensor.name for tensor in self._places(layers))]
+        return KerasLayerPass(self, outputs, {self._images.name: images, **tensors}, places)
+
+    def _places(self, layers: Sequence[str]) -> list[Any]:
+        found = {self._call(layer).tensor.name: self._call(layer).tensor for layer in layers}
+        return list(found.values())
+
+    def shifted(self, images: Any, layer: str, shifts: Any) -> Any:
+        """Return the outputs when shifts [N, ...] are added to what a layer's last call returns.
+
+        One image runs once up to the layer, unless there are ways around it.
+        """
+        place = self._call(layer).tensor
+        feeds = boundary([self._outputs], {place.name, self._images.name})
+        around = any(feed is self._images for feed in feeds)
+        if around and len(images) < len(shifts):
+            images = tf.repeat(images, len(shifts), axis=0)
+        own = self._cut_out(("layer", layer), lambda: ([self._images], [place]))(images)[0]
+        given = {self._images.name: images, place.name: moved_by(own, shifts, layer)}
+        function = self._cut_out(("shifted", layer), lambda: (feeds, [self._outputs]))
+        return function(*(given[feed.name] for feed in feeds))[0]
 
     def activation(self, layer: str, kept: dict[str, Any]) -> Any:
         """Return a layer's output, computed from the nearest kept tensors."""
-        fetch = self._call(layer).tensor
-        if fetch.name in kept:
-            return kept[fetch.name]
-        feeds = self._boundary([fetch], set(kept))
-        function = self._cut_out(("activation", layer), lambda: (feeds, [fetch]))
-        return function(*(kept[feed.name] for feed in feeds))[0]
+        return self._from_nearest([self._call(layer).tensor], kept)[0]
 
-    def gradient(
-        self, layer: str | None, cotangent: Any, kept: dict[str, Any], origin: str | None = None
-    ) -> Any:
-        """Return the gradient at a layer, or at the images, for d target / d origin."""
-        fetch = self._gradient(layer, origin)
-        feeds = self._boundary([fetch], self._moving)
+    def backward(
+        self,
+        layers: Sequence[str | None],
+        cotangent: Any,
+        kept: dict[str, Any],
+        origin: str | None = None,
+    ) -> list[Any]:
+        """Return the gradients at layers, or at the images for None, for d target / d origin."""
+        fetches = [self._gradient(layer, origin) for layer in layers]
+        feeds = boundary(fetches, self._moving)
         missing = [feed for feed in feeds if feed.name not in kept]
         if missing:
-            nearest = self._boundary(missing, set(kept))
-            values = self._cut_out(("missing", layer, origin), lambda: (nearest, missing))(
-                *(kept[feed.name] for feed in nearest)
-            )
+            values = self._from_nearest(missing, kept)
             kept |= {feed.name: value for feed, value in zip(missing, values, strict=True)}
         start = self._cotangents[origin]
-        function = self._cut_out(("gradient", layer, origin), lambda: ([start, *feeds], [fetch]))
-        return function(cotangent, *(kept[feed.name] for feed in feeds))[0]
+        function = self._cut_out(("gradient", *layers, origin), lambda: ([start, *feeds], fetches))
+        return list(function(cotangent, *(kept[feed.name] for feed in feeds)))
+
+    def _from_nearest(self, fetches: list[Any], kept: dict[str, Any]) -> list[Any]:
+        """Return the values of tensors, computed from the kept ones that are met first."""
+        if all(fetch.name in kept for fetch in fetches):
+            return [kept[fetch.name] for fetch in fetches]
+        feeds = boundary(fetches, kept)
+        names = tuple(tuple(tensor.name for tensor in tensors) for tensors in (feeds, fetches))
+        function = self._cut_out(("from nearest", *names), lambda: (feeds, fetches))
+        return list(function(*(kept[feed.name] for feed in feeds)))
 
     # The graph ------------------------------------------------------------------------------
 
     def _call(self, layer: str) -> Call:
         if layer not in self.traced:
-            raise LayerError(f"Layer {layer!r} took no part in the forward pass of this image.")
+            raise LayerError(NO_PART.format(layer=layer))
         return self.traced[layer]
 
     def _origin(self, layer: str | None) -> Any:
@@ -292,23 +321,6 @@ class KerasGraph:
                 self._cut.popitem(last=False)
         self._cut.move_to_end(key)
         return self._cut[key]
-
-    def _moves_batch(self) -> bool:
-        """Tell whether the first axis of a layer's output may be another than the batch's."""
-        return any(
-            operation.type in ("Reshape", "SpaceToBatchND", "Transpose", "TensorListStack")
-            and (operation.outputs[0].shape.rank or 4) in (3, 4)
-            for operation in self._graph.get_operations()
-        )
-
-    def _moving_tensors(self) -> set[str]:
-        """Return the forward tensors that may differ from call to call: not weights, constants."""
-        moving = {self._images.name}
-        for operation in self._graph.get_operations():
-            stateful = operation.op_def.is_stateful and operation.type not in READING
-            if stateful or any(tensor.name in moving for tensor in operation.inputs):
-                moving.update(tensor.name for tensor in operation.outputs)
-        return moving
 
     def _gradient(self, layer: str | None, origin: str | None = None) -> Any:
         """Return the symbolic gradient of an origin at a layer, or at the images.
@@ -357,27 +369,21 @@ class KerasGraph:
                     continue  # an operation without a gradient lies between: said when asked for
             return found
 
-    def _needed(self) -> list[Any]:
-        """Return the forward tensors that the backward passes to the layers and images use."""
-        if None not in self._gradients:
-            self._gradients[None] = self._differentiate(None)
-        fetches = [gradient for gradient in self._gradients[None].values() if gradient is not None]
-        needed = self._boundary(fetches, self._moving)
-        return [tensor for tensor in needed if tensor is not self._images]
+    def _needed(self, layers: tuple[str, ...] | None) -> list[Any]:
+        """Return the forward tensors that the backward passes to layers use, and their outputs.
 
-    def _boundary(self, fetches: Iterable[Any], stops: set[str]) -> list[Any]:
-        """Return the tensors in ``stops`` that are met first on the ways back from ``fetches``."""
-        found: dict[str, Any] = {}
-        seen: set[str] = set()
-        waiting = list(fetches)
-        while waiting:
-            tensor = waiting.pop()
-            if tensor.name in stops:
-                found[tensor.name] = tensor
-            elif tensor.op.name not in seen:
-                seen.add(tensor.op.name)
-                waiting.extend(tensor.op.inputs)
-        return list(found.values())
+        For None: to all layers and to the images.
+        """
+        if layers not in self._kept:
+            if layers is None:
+                if None not in self._gradients:
+                    self._gradients[None] = self._differentiate(None)
+                fetches = [found for found in self._gradients[None].values() if found is not None]
+            else:
+                fetches = [*map(self._gradient, layers), *self._places(layers)]
+            needed = boundary(fetches, self._moving)
+            self._kept[layers] = [tensor for tensor in needed if tensor is not self._images]
+        return self._kept[layers]
 
 
 def _is_vector(tensor: Any) -> bool:

@@ -93,6 +93,15 @@ def read_layers(
     return recommend_tokens(layers, gradient)
 
 
+def vector_layers(runner: Runner) -> tuple[Layer, ...]:
+    """List the layers that return one vector an image."""
+    return tuple(
+        Layer(path, call.kind, (int(call.tensor.shape[1]),))
+        for path, call in runner.traced.items()
+        if call.tensor.shape.rank == 2 and call.tensor.shape[1] is not None
+    )
+
+
 def remarks(model: keras.Model, output: Output, probabilities: bool, eager: bool) -> list[str]:
     """Say what was assumed about the outputs, and how the model computes.
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from xai_widgets.errors import ImageError, ModelError, XaiError, sentence
-from xai_widgets.models.base import ExplainableModel, Lock
+from xai_widgets.models.base import Lock
 from xai_widgets.models.choosing import (
     are_probabilities,
     choose_input,
@@ -25,7 +25,7 @@ from xai_widgets.models.keras_capabilities import (
     find_all_lacks,
     not_exact,
 )
-from xai_widgets.models.keras_eager import KerasEager, KerasEagerPass
+from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.keras_inputs import (
     Output,
@@ -41,8 +41,10 @@ from xai_widgets.models.keras_loading import (
     name_of,
     read_layers,
     remarks,
+    vector_layers,
 )
-from xai_widgets.models.keras_pass import KerasForwardPass, chunked
+from xai_widgets.models.keras_pass import RETAINED_BYTES, chunked
+from xai_widgets.models.keras_seeing import KerasLayers, Shape
 from xai_widgets.models.keras_weights import Change, WeightWatch, is_same, structure, weight_hash
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
@@ -52,16 +54,13 @@ from xai_widgets.models.tensorflow_backend import TensorFlowBackend
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
 
-RETAINED_BYTES = 2 * 1024**3
 MAX_GRAPHS = 8
 """Traced graphs kept, one for each size of the input and backward rule."""
 MAX_ORIGINS = 8
 """Layers whose own gradients are in a graph before it is traced anew without them."""
 
-Shape = tuple[int, int, int]
 
-
-class KerasModel(ExplainableModel):
+class KerasModel(KerasLayers):
     """A Keras model that maps [N, H, W, C] to outputs: sequential, functional, subclassed.
 
     The outputs are scores [N, K], or dense ones [N, h, w, K].
@@ -123,7 +122,7 @@ class KerasModel(ExplainableModel):
         self._watch = WeightWatch(model)
         self._traced: OrderedDict[tuple[Shape, str | None], Runner] = OrderedDict()
         self._structure: list[Any] = []
-        self._retained: tuple[tuple[str, str], KerasForwardPass | KerasEagerPass] | None = None
+        self._retained: tuple[tuple[str, str], ForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
         notes: list[str] = []
         with self.lock:
@@ -151,6 +150,7 @@ class KerasModel(ExplainableModel):
             self.input_shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
             runner = self._runner(self._shape(probe))
             self.layers = read_layers(runner, probe, lambda: self._pass(probe))
+            self.vector_layers = vector_layers(runner)
             outputs = self.backend.to_numpy(self._run(probe))
         self.labels = choose_labels(labels, None, int(outputs.shape[-1]), notes)
         self.task = choose_task(task, outputs.shape, self.name)
@@ -252,19 +252,6 @@ class KerasModel(ExplainableModel):
         with self.lock:
             return tf.concat([self._run(part) for part in chunked(batch, self.chunk_size)], axis=0)
 
-    def activations(self, images: Any, layer: str) -> Any:
-        """Return a layer's output for images [N, H, W, C], computed in chunks."""
-        batch = self._checked(images)
-        shape = self._shape(batch)
-        self.resolve_layer(layer)
-        with self.lock, tf.device(self._device):
-            runner = self._runner(shape)
-            with self._complaint(shape):
-                parts = [
-                    runner.activations(part, layer) for part in chunked(batch, self.chunk_size)
-                ]
-                return tf.concat(parts, axis=0)
-
     def gradients(
         self,
         images: Any,
@@ -313,13 +300,13 @@ class KerasModel(ExplainableModel):
             with self._complaint(shape):
                 return KerasAttentionPass(self.name, runner, batch, self.layers, self.lock)
 
-    def _pass(self, images: Any) -> KerasForwardPass | KerasEagerPass:
+    def _pass(self, images: Any) -> ForwardPass:
         batch = self._checked(images)
         shape = self._shape(batch)
         with self.lock, tf.device(self._device):
             runner = self._runner(shape)
             with self._complaint(shape):
-                return runner.forward(batch)
+                return ForwardPass(runner.forward(batch), self.backend)
 
     @contextmanager
     def changed_weights(self, change: Change) -> Iterator[None]:

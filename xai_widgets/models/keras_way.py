@@ -1,6 +1,6 @@
 """The operations of a traced graph that a gradient passes on its way from the outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +12,10 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 """A tf.function that is called: a gradient passes it, a rule does not reach inside."""
 SIZES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
 """What tells the shape of a tensor, and nothing of its values."""
+
+
+READING = ("ReadVariableOp", "VarHandleOp", "Placeholder")
+"""Stateful operations that give the same value again as long as the weights are the same."""
 
 
 class Way:
@@ -76,3 +80,37 @@ def body_of(operation: Any) -> Any:
         return None
     function = operation.graph._get_function(operation.get_attr("f").name)
     return getattr(function, "graph", None)
+
+
+def moving_tensors(graph: Any, images: Any) -> set[str]:
+    """Return the tensors that may differ from call to call: not weights, not constants."""
+    moving = {images.name}
+    for operation in graph.get_operations():
+        stateful = operation.op_def.is_stateful and operation.type not in READING
+        if stateful or any(tensor.name in moving for tensor in operation.inputs):
+            moving.update(tensor.name for tensor in operation.outputs)
+    return moving
+
+
+def boundary(fetches: Iterable[Any], stops: Container[str]) -> list[Any]:
+    """Return the tensors in ``stops`` that are met first on the ways back from ``fetches``."""
+    found: dict[str, Any] = {}
+    seen: set[str] = set()
+    waiting = list(fetches)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.name in stops:
+            found[tensor.name] = tensor
+        elif tensor.op.name not in seen:
+            seen.add(tensor.op.name)
+            waiting.extend(tensor.op.inputs)
+    return list(found.values())
+
+
+def moves_batch(graph: Any) -> bool:
+    """Tell whether the first axis of a layer's output may be another than the batch's."""
+    return any(
+        operation.type in ("Reshape", "SpaceToBatchND", "Transpose", "TensorListStack")
+        and (operation.outputs[0].shape.rank or 4) in (3, 4)
+        for operation in graph.get_operations()
+    )

@@ -3,10 +3,10 @@
 import hashlib
 import itertools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from xai_widgets.errors import ImageError, LayerError, ModelError, sentence
@@ -18,10 +18,16 @@ from xai_widgets.models.choosing import (
     choose_labels,
     choose_task,
 )
-from xai_widgets.models.keras_cotangents import cotangent_of
+from xai_widgets.models.keras_cotangents import cotangent_of, size_of
 from xai_widgets.models.keras_pass import class_scores
 from xai_widgets.models.preprocessing import Preprocess, Values
-from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
+from xai_widgets.models.primitives import (
+    Capabilities,
+    ForwardPass,
+    Gradients,
+    LayerPass,
+    PreparedImage,
+)
 from xai_widgets.models.targets import Target
 from xai_widgets.models.tensor_input import InputSpec, input_spec
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
@@ -110,7 +116,7 @@ class SavedModel(ExplainableModel):
                 "layer_gradients": NO_LAYERS,
                 **find_lacks(
                     self.name,
-                    lambda values: _SavedModelPass(self, values),
+                    lambda values: ForwardPass(_SavedModelPass(self, values), self.backend),
                     self.backend.to_numpy,
                     probe,
                     {"input_gradients": None},
@@ -204,7 +210,7 @@ class SavedModel(ExplainableModel):
     def forward_pass(self, image: PreparedImage) -> ForwardPass:
         """Return a forward pass of an image; there is nothing in it to retain."""
         with self.lock:
-            return _SavedModelPass(self, image.values[None])
+            return ForwardPass(_SavedModelPass(self, image.values[None]), self.backend)
 
     @property
     def source(self) -> Any:
@@ -233,30 +239,32 @@ class SavedModel(ExplainableModel):
         return int(np.clip(8 * 224 * 224 // (height * width), 1, 64))
 
 
-class _SavedModelPass(ForwardPass):
-    """Scores of one image; gradients at its input are computed when they are asked for."""
+class _SavedModelPass(LayerPass):
+    """Outputs of a batch; gradients at its input are computed when they are asked for."""
 
     def __init__(self, model: SavedModel, values: Values) -> None:
-        self._model = model
-        self._values = values
+        self._model, self._values = model, values
         self._outputs = model.outputs(values)
-        self.scores = model.backend.to_numpy(class_scores(self._outputs))[0]
 
     @property
-    def outputs(self) -> npt.NDArray[np.float32]:
-        """What the model returns, float32 [K] or dense [h, w, K]."""
-        values: npt.NDArray[np.float32] = self._model.backend.to_numpy(self._outputs)[0]
-        return values
+    def outputs(self) -> Any:
+        """What the model returns, [N, K] or dense [N, h, w, K]."""
+        return self._outputs
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._values.nbytes + size_of([self._outputs])
 
     def activation(self, layer: str) -> Any:
         """Raise `LayerError`: there are no layers."""
         raise LayerError(NO_LAYERS)
 
-    def gradient(self, target: Target, layer: str | None = None) -> Any:
-        """Return d target / d input, [1, H, W, C]."""
-        if layer is not None:
+    def gradients(self, target: Target, layers: Sequence[str | None]) -> dict[str | None, Any]:
+        """Return d target / d input, [N, H, W, C]."""
+        if tuple(layers) != (None,):
             raise LayerError(NO_LAYERS)
-        return self._model.gradients(self._values, target).values
+        return {None: self._model.gradients(self._values, target).values}
 
 
 def device_name(device: str | None) -> str | None:

@@ -10,10 +10,10 @@ from torch import nn
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.architecture import Layer
+from xai_widgets.models.primitives import ForwardPass
 from xai_widgets.models.targets import ClassTarget
 from xai_widgets.models.tokens import recommend_tokens
 from xai_widgets.models.torch_attention import AttentionMode, attention_lack, described
-from xai_widgets.models.torch_forward import TorchForwardPass
 from xai_widgets.models.torch_kinds import is_compiled, no_layers
 from xai_widgets.models.torch_modes import run_in
 from xai_widgets.models.torch_rules import SMOOTH, relu_ceiling
@@ -26,7 +26,7 @@ def probe_layers(
     name: str,
     module: nn.Module,
     layers: Sequence[Layer],
-    forward_pass: Callable[[Floats], TorchForwardPass],
+    forward_pass: Callable[[Floats], ForwardPass],
     probe: Floats,
     probabilities: bool,
 ) -> tuple[tuple[Layer, ...], dict[str, str]]:

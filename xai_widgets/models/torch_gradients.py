@@ -9,7 +9,7 @@ from xai_widgets.errors import ModelError
 from xai_widgets.models.primitives import Gradients
 from xai_widgets.models.targets import ClassTarget, Target
 from xai_widgets.models.torch_backend import TorchBackend
-from xai_widgets.models.torch_recording import Recorder, differentiate, place
+from xai_widgets.models.torch_recording import Recorder, differentiate
 from xai_widgets.models.torch_rescale import OtherWayError, rescaled
 from xai_widgets.models.torch_rules import ReluRule
 
@@ -54,14 +54,15 @@ def batch_gradients(
     if rule == "guided" or rule == "deconvolution":
         mode = ReluRule(rule)
     with mode:
-        graph = recorder.record(images, layer, target.layer)
+        graph = recorder.record(images, (layer,), target.layer)
     if isinstance(mode, ReluRule) and not mode.n_replaced:
         raise ModelError(
             f"{recorder.name} has no ReLU that can be seen, and the rule {rule!r} is defined for "
             "ReLU alone: choose another method."
         )
     scores = target(graph.reduced, backend)
-    values = differentiate(recorder.name, scores, graph.source, place(layer), False, graph.reduced)
+    found = differentiate(recorder.name, scores, graph.sources, False, graph.reduced)
+    values = found[layer]
     values = values.float() if layer is None else recorder.arranged(layer, values)[: len(images)]
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)

@@ -1,6 +1,8 @@
 """Read a PyTorch module's architecture off one forward pass."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,11 @@ class Architecture:
     Attributes
     ----------
     layers
-        In the order in which they finish.
+        Feature maps and tokens, in the order in which they finish.
+    vectors
+        Layers that return one vector an image.
+    calls
+        How often each of them runs in a forward pass.
     channels_last
         Those whose output is [N, H, W, C], as inside ConvNeXt and Swin, and not [N, C, H, W].
     graph_bytes
@@ -30,6 +36,8 @@ class Architecture:
     """
 
     layers: tuple[Layer, ...]
+    vectors: tuple[Layer, ...]
+    calls: Mapping[str, int]
     channels_last: frozenset[str]
     graph_bytes: Mapping[str | None, int]
     input_elements: int
@@ -66,6 +74,21 @@ def first_tensor(output: Any) -> torch.Tensor | None:
     return None
 
 
+def with_first_tensor(output: Any, tensor: torch.Tensor) -> Any:
+    """Return a module's output with another tensor in the place of its first one."""
+    if isinstance(output, torch.Tensor):
+        return tensor
+    if isinstance(output, list | tuple):
+        at = next(i for i, value in enumerate(output) if isinstance(value, torch.Tensor))
+        values = [*output[:at], tensor, *output[at + 1 :]]
+        make: Any = getattr(type(output), "_make", type(output))
+        return make(values)
+    changed = copy(output)
+    name = next(name for name, value in output.items() if isinstance(value, torch.Tensor))
+    changed[name] = tensor
+    return changed
+
+
 def read_architecture(
     module: nn.Module, run: Callable[[torch.Tensor], Any], image: torch.Tensor, copies: int = 1
 ) -> Architecture:
@@ -85,14 +108,17 @@ def read_architecture(
     Returns
     -------
     Architecture
-        Feature maps [1, C, H, W] and tokens [1, T, D]; the last call where a module runs twice.
+        Feature maps [1, C, H, W], tokens [1, T, D] and vectors [1, D]; the last call where a module
+        runs twice.
     """
     outputs: dict[str, _Output] = {}
+    calls: Counter[str] = Counter()
     layouts: dict[torch.Size, bool] = {}
 
     def record(name: str, output: Any) -> None:
+        calls[name] += 1
         tensor = first_tensor(output)
-        if tensor is None or tensor.ndim not in (3, 4) or not tensor.is_floating_point():
+        if tensor is None or tensor.ndim not in (2, 3, 4) or not tensor.is_floating_point():
             return
         if len(tensor) != copies:  # windows or heads in place of the batch
             return
@@ -108,15 +134,17 @@ def read_architecture(
     }
     with hooked(parts, record):
         run(image)
+    found = [
+        LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
+        for name, out in outputs.items()
+    ]
     layers = marked(
-        [
-            LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
-            for name, out in outputs.items()
-        ],
+        [entry for entry in found if len(entry.layer.shape) > 1],
         (int(image.shape[1]), int(image.shape[2])),
     )
+    vectors = tuple(entry.layer for entry in found if len(entry.layer.shape) == 1)
     channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
-    return Architecture(layers, channels_last, _graph_bytes(outputs), image.numel())
+    return Architecture(layers, vectors, calls, channels_last, _graph_bytes(outputs), image.numel())
 
 
 def _graph_bytes(outputs: dict[str, _Output]) -> dict[str | None, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from xai_widgets.errors import ImageError, ModelError, sentence
-from xai_widgets.models.base import ExplainableModel, Lock
+from xai_widgets.models.base import Lock
 from xai_widgets.models.carried import Carried, carried_by
 from xai_widgets.models.choosing import (
     are_probabilities,
@@ -19,12 +19,12 @@ from xai_widgets.models.choosing import (
     choose_task,
 )
 from xai_widgets.models.preprocessing import Preprocess, Values
-from xai_widgets.models.primitives import Capabilities, Gradients, PreparedImage
+from xai_widgets.models.primitives import Capabilities, ForwardPass, Gradients, PreparedImage
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_attention import AttentionMode, Seen, TorchAttentionPass
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_capabilities import probe_layers, survey
-from xai_widgets.models.torch_forward import TorchForwardPass
+from xai_widgets.models.torch_forward import TorchLayerPass
 from xai_widgets.models.torch_gradients import batch_gradients, one_by_one, without_rule
 from xai_widgets.models.torch_kinds import (
     hash_of_weights,
@@ -37,6 +37,7 @@ from xai_widgets.models.torch_layers import read_architecture
 from xai_widgets.models.torch_modes import run_in
 from xai_widgets.models.torch_outputs import TorchOutput
 from xai_widgets.models.torch_recording import Graph, Recorder
+from xai_widgets.models.torch_seeing import RETAINED_BYTES, TorchLayers
 from xai_widgets.models.torch_state import (
     autograd,
     evaluating,
@@ -50,10 +51,8 @@ from xai_widgets.models.torch_weight_changes import Change, exchanged
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.trace import Trace
 
-RETAINED_BYTES = 2 * 1024**3
 
-
-class TorchModel(ExplainableModel):
+class TorchModel(TorchLayers):
     """An ``nn.Module`` that maps [N, C, H, W] to scores [N, K], or dense ones [N, K, h, w].
 
     The module is used where it is, in eval mode for the duration of a call. Images are handed
@@ -114,9 +113,10 @@ class TorchModel(ExplainableModel):
         self._output = TorchOutput(self.name, output)
         self.lock = lock or threading.RLock()
         self.backend = TorchBackend(own_device)
-        self._retained: tuple[tuple[str, str], TorchForwardPass] | None = None
+        self._retained: tuple[tuple[str, str], ForwardPass] | None = None
         self._hashed: tuple[str, str] | None = None
         self._exchange = self._exchanges = 0
+        self._takes_one: dict[str, bool] = {}
         self._moving_buffers: list[torch.Tensor] = list(self._module.buffers())
         self._draws_random = self._writes_input = True
         self._parts = dict(self._module.named_modules())
@@ -140,7 +140,7 @@ class TorchModel(ExplainableModel):
             architecture = read_architecture(self._module, self._predict, probe, copies)
             self._recorder = Recorder(self.name, self._run, self._parts, architecture)
             outputs = self._run(probe, False)
-        self.layers = architecture.layers
+        self.layers, self.vector_layers = architecture.layers, architecture.vectors
         self.labels = choose_labels(labels, own.labels, int(outputs.shape[-1]), notes)
         self.task = choose_task(task, tuple(outputs.shape), self.name)
         self.outputs_probabilities = are_probabilities(self.backend.to_numpy(outputs))
@@ -222,15 +222,6 @@ class TorchModel(ExplainableModel):
     def _class_scores(self, outputs: torch.Tensor) -> torch.Tensor:
         return outputs if outputs.ndim == 2 else outputs.mean(dim=(1, 2))
 
-    def activations(self, images: Any, layer: str) -> torch.Tensor:
-        """Return a layer's output, [N, H, W, C] or [N, T, D], in chunks without a graph."""
-        name = self.resolve_layer(layer)
-        size = self.chunk_size if self._batches is None else 1
-        batch = self._checked(images)
-        with self.lock, autograd(False):
-            chunks = [self._recorder.activation(x, name) for x in torch.split(batch, size)]
-        return torch.cat(chunks)
-
     def gradients(
         self,
         images: Any,
@@ -266,7 +257,7 @@ class TorchModel(ExplainableModel):
             with autograd(), frozen(self._module), run_in(self._module) as running:
                 mode = AttentionMode(running)
                 with mode:
-                    graph = self._recorder.record(batch, None, target_layer)
+                    graph = self._recorder.record(batch, (None,), target_layer)
                 return graph, mode.seen
 
         with self.lock:
@@ -291,7 +282,7 @@ class TorchModel(ExplainableModel):
             finally:
                 self._retained, self._hashed, self._exchange = own
 
-    def forward_pass(self, image: PreparedImage) -> TorchForwardPass:
+    def forward_pass(self, image: PreparedImage) -> ForwardPass:
         """Return the retained forward pass of an image; see the contract."""
         key = (image.key, self.fingerprint)
         with self.lock:
@@ -299,10 +290,11 @@ class TorchModel(ExplainableModel):
                 self._retained = (key, self._pass(image.values[None]))
             return self._retained[1]
 
-    def _pass(self, images: Any, whole: bool = False) -> TorchForwardPass:
-        return TorchForwardPass(
-            self._recorder, self._checked(images), self.lock, RETAINED_BYTES, whole
+    def _pass(self, images: Any, whole: bool = False) -> ForwardPass:
+        batch = TorchLayerPass(
+            self._recorder, self._checked(images), self.lock, RETAINED_BYTES, whole=whole
         )
+        return ForwardPass(batch, self.backend)
 
     def _predict(self, images: torch.Tensor) -> torch.Tensor:
         return self._run(images, False)

@@ -1,6 +1,6 @@
-"""Record stretches of a PyTorch forward pass: from input or layer to what a target reduces."""
+"""Record stretches of a PyTorch forward pass: from input or layers to what a target reduces."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from xai_widgets.errors import LayerError, ModelError, sentence
-from xai_widgets.models.torch_layers import Architecture, first_tensor
+from xai_widgets.models.torch_layers import Architecture, first_tensor, with_first_tensor
 from xai_widgets.models.torch_state import hooked, revived
 
 NO_PATH = (
@@ -23,15 +23,16 @@ class Graph:
 
     Attributes
     ----------
-    source
-        The tensor it starts at, as the module has it.
+    sources
+        What gradients can be taken with respect to, as the module has it: the outputs of layers,
+        or the input for None.
     outputs
         What the model returns, [N, K] or dense [N, H, W, K].
     reduced
         What the target reduces: the outputs, or a layer's output [N, H, W, C] or [N, T, D].
     """
 
-    source: torch.Tensor
+    sources: Mapping[str | None, torch.Tensor]
     outputs: torch.Tensor
     reduced: torch.Tensor
 
@@ -81,42 +82,76 @@ class Recorder:
     def record(
         self,
         images: torch.Tensor,
-        layer: str | None,
+        layers: Sequence[str | None],
         target_layer: str | None = None,
         whole: bool = False,
     ) -> Graph:
-        """Record from a layer, or the input for None, to the outputs or the target's layer.
+        """Record from layers, or the input for None, to the outputs or the target's layer.
 
-        What lies before the layer runs without a graph, unless ``whole``.
+        What lies before the first of the layers runs without a graph, unless ``whole``.
         """
-        if layer is None:
-            return self._attempt(images, None, target_layer, start=False, revive=False)
+        places = tuple(dict.fromkeys(layers))
+        if None in places:
+            return self._attempt(images, places, target_layer, start=False, revive=False)
         if not whole:
             try:
-                return self._attempt(images, layer, target_layer, start=True, revive=False)
+                return self._attempt(images, places, target_layer, start=True, revive=False)
             except _NotReachedError:
                 pass  # a layer that returns more than a tensor
         try:
-            return self._attempt(images, layer, target_layer, start=False, revive=True)
+            return self._attempt(images, places, target_layer, start=False, revive=True)
         except LayerError:
             raise
         except ModelError:  # code that expects a tensor without a graph, as for .numpy()
-            return self._attempt(images, layer, target_layer, start=False, revive=False)
+            return self._attempt(images, places, target_layer, start=False, revive=False)
 
-    def activation(self, images: torch.Tensor, layer: str) -> torch.Tensor:
-        """Return a layer's output, [N, H, W, C] or [N, T, D], without a graph."""
-        found: list[torch.Tensor] = []
+    def activations(
+        self, images: torch.Tensor, layers: Sequence[str]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the outputs, and layers' outputs [N, H, W, C], [N, T, D] or [N, D], graphless."""
+        found: dict[str, torch.Tensor] = {}
 
-        def keep(_name: str, output: Any) -> None:
+        def keep(name: str, output: Any) -> None:
             tensor = first_tensor(output)
             if tensor is not None:
-                found[:] = [tensor.detach().clone()]  # which nothing in place overwrites
+                found[name] = tensor.detach().clone()  # which nothing in place overwrites
 
-        with hooked({layer: self._modules[layer]}, keep):
-            self.run(images, False)
-        if not found:
+        with hooked({name: self._modules[name] for name in layers}, keep):
+            outputs = self.run(images, False)
+        for name in layers:
+            if name not in found:
+                raise LayerError(absent(name))
+        return outputs, {
+            name: self.arranged(name, tensor)[: len(images)] for name, tensor in found.items()
+        }
+
+    def shifted(self, images: torch.Tensor, layer: str, shifts: torch.Tensor) -> torch.Tensor:
+        """Return the outputs when shifts [N, ...] are added to what a layer's last call returns."""
+        n_calls = 0
+
+        def shift(_name: str, output: Any) -> Any:
+            nonlocal n_calls
+            n_calls += 1
+            tensor = first_tensor(output)
+            if tensor is None or n_calls < self.architecture.calls[layer]:
+                return None
+            own = self.arranged(layer, tensor)
+            try:
+                moved = own + shifts.expand(-1, *own.shape[1:])
+            except RuntimeError:
+                raise LayerError(
+                    f"Shifts of shape {list(shifts.shape)} do not fit layer {layer!r}, which "
+                    f"returns {list(own.shape)}: give one value for each of its values."
+                ) from None
+            if own.ndim == 4 and layer not in self.architecture.channels_last:
+                moved = moved.permute(0, 3, 1, 2)
+            return with_first_tensor(output, moved.to(tensor.dtype))
+
+        with hooked({layer: self._modules[layer]}, shift):
+            outputs = self.run(images, False)
+        if not n_calls:
             raise LayerError(absent(layer))
-        return self.arranged(layer, found[0])[: len(images)]
+        return outputs
 
     def arranged(self, layer: str, tensor: torch.Tensor) -> torch.Tensor:
         """Return a layer's output or gradient as float32 with its channels last."""
@@ -128,22 +163,23 @@ class Recorder:
     def _attempt(
         self,
         images: torch.Tensor,
-        layer: str | None,
+        layers: Sequence[str | None],
         target_layer: str | None,
         start: bool,
         revive: bool,
     ) -> Graph:
         """Run once.
 
-        With ``start``, the layer's output is a leaf from which on autograd records; a clone goes
-        on through the model, so that no in-place operation overwrites it. With ``revive``, what
-        the layers return may carry a gradient anew.
+        With ``start``, the output of the first layer that runs is a leaf from which on autograd
+        records; a clone goes on through the model, so that no in-place operation overwrites it.
+        With ``revive``, what the layers return may carry a gradient anew.
         """
-        found: dict[str, torch.Tensor] = {}
-        wanted = {name for name in (layer, target_layer) if name is not None}
+        found: dict[str | None, torch.Tensor] = {}
+        wanted = {name for name in (*layers, target_layer) if name is not None}
 
         def keep(name: str, output: Any) -> Any:
-            if start and name == layer and isinstance(output, torch.Tensor):
+            starts = start and name in layers and isinstance(output, torch.Tensor)
+            if starts and not (output.requires_grad and torch.is_grad_enabled()):
                 found[name] = output.detach().requires_grad_(True)
                 torch.set_grad_enabled(True)
                 return found[name].clone()
@@ -164,9 +200,10 @@ class Recorder:
         reduced = outputs
         if target_layer is not None:
             reduced = self.arranged(target_layer, found[target_layer])[: len(images)]
-        if start and not reduced.requires_grad:
-            raise _NotReachedError(absent(str(layer)))
-        return Graph(source if layer is None else found[layer], outputs, reduced)
+        sources = {name: source if name is None else found[name] for name in layers}
+        if start and not all(tensor.requires_grad for tensor in (reduced, *sources.values())):
+            raise _NotReachedError(absent(str(layers[0])))
+        return Graph(sources, outputs, reduced)
 
 
 class _NotReachedError(LayerError):
@@ -186,12 +223,11 @@ def place(layer: str | None) -> str:
 def differentiate(
     name: str,
     scores: torch.Tensor,
-    source: torch.Tensor,
-    what: str,
+    sources: Mapping[str | None, torch.Tensor],
     retain: bool = False,
     outputs: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return d sum(scores) / d source.
+) -> dict[str | None, torch.Tensor]:
+    """Return d sum(scores) / d source for each source, from one backward pass.
 
     Parameters
     ----------
@@ -199,10 +235,8 @@ def differentiate(
         The model's name, for messages.
     scores
         What is differentiated.
-    source
-        With respect to what.
-    what
-        Its name in a sentence.
+    sources
+        With respect to what: the outputs of layers by name, or the input for None.
     retain
         Keep the graph.
     outputs
@@ -214,17 +248,22 @@ def differentiate(
     ModelError
         If there is no path between the two, or autograd fails.
     """
-    gradient = None
-    if scores.requires_grad and source.requires_grad:
+    gradients: dict[str | None, torch.Tensor | None] = dict.fromkeys(sources)
+    live = {layer: tensor for layer, tensor in sources.items() if tensor.requires_grad}
+    if scores.requires_grad and live:
         with sentence(ModelError, f"The gradient of {name} cannot be computed"):
-            (gradient,) = torch.autograd.grad(
-                scores.sum(), source, retain_graph=retain, allow_unused=True
+            found = torch.autograd.grad(
+                scores.sum(), tuple(live.values()), retain_graph=retain, allow_unused=True
             )
+        gradients.update(zip(live, found, strict=True))
     elif outputs is not None and outputs.requires_grad and not scores.requires_grad:
         raise ModelError(
             "The target has no gradient: its function must use differentiable operations of "
             "PyTorch alone, without detach(), argmax or NumPy."
         )
-    if gradient is None:
-        raise ModelError(NO_PATH.format(model=name, what=what))
-    return gradient
+    complete: dict[str | None, torch.Tensor] = {}
+    for layer, gradient in gradients.items():
+        if gradient is None:
+            raise ModelError(NO_PATH.format(model=name, what=place(layer)))
+        complete[layer] = gradient
+    return complete

@@ -14,7 +14,7 @@ from xai_widgets.models.primitives import Gradients
 from xai_widgets.models.targets import Target
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_modes import SeeingMode
-from xai_widgets.models.torch_recording import Recorder, differentiate, place
+from xai_widgets.models.torch_recording import Recorder, differentiate
 from xai_widgets.models.torch_rescale_norms import (
     batch_norm,
     between,
@@ -255,13 +255,14 @@ def rescaled(
         if target.layer is None:
             reduced = recorder.run(references, False)
         else:
-            reduced = recorder.activation(references, target.layer)
+            reduced = recorder.activations(references, (target.layer,))[1][target.layer]
         reference_scores = target(reduced, backend)
     mode = _Images(kept, recorder.name)
     with autograd(), mode:
-        graph = recorder.before_each_run(mode.rewind).record(inputs, layer, target.layer)
+        graph = recorder.before_each_run(mode.rewind).record(inputs, (layer,), target.layer)
         scores = target(graph.reduced, backend)
-    values = differentiate(recorder.name, scores, graph.source, place(layer), False, graph.reduced)
+    found = differentiate(recorder.name, scores, graph.sources, False, graph.reduced)
+    values = found[layer]
     values = values.float() if layer is None else recorder.arranged(layer, values)[: len(inputs)]
     if weights is not None:
         values = torch.tensordot(backend.asarray(weights), values, dims=1)

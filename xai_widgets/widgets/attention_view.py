@@ -1,6 +1,5 @@
 """The attention view: hover over a patch of the picture and see where it attends."""
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,22 +7,21 @@ from typing import Any
 import traitlets
 from traitlets import Int, validate
 
-from xai_widgets.errors import XaiError
 from xai_widgets.models.loading import load
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.widgets.attention_picture import draw_attention
 from xai_widgets.widgets.attention_record import AttentionRecord, recorded
 from xai_widgets.widgets.base import StateError, failure
-from xai_widgets.widgets.describe import verdict
+from xai_widgets.widgets.describe import picture, verdict
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.pictured import PicturedWidget
+from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import Message
 
-PREVIEW_SIDE = 1024
 REDUCTIONS = ("mean", "max", "rollout")
 
 
-class AttentionView(PicturedWidget):
+class AttentionView(PresentJob, PicturedWidget):
     """Show where each patch of a picture attends, in every layer and head of a transformer.
 
     The attention is computed once and sent to the browser, which draws it: hovering, arrow keys,
@@ -68,12 +66,8 @@ class AttentionView(PicturedWidget):
     ) -> None:
         loaded = load(model, labels=labels)
         self.image: PreparedImage = loaded.prepare(image)
-        self._state_lock = threading.RLock()
-        self._shown: dict[str, dict[str, Any]] = {}
-        self._error: BaseException | None = None
         self._record: AttentionRecord | None = None
         self._cached = False
-        self._task: Task | None = None
         super().__init__(loaded, **traits)
         self._start()
 
@@ -144,7 +138,7 @@ class AttentionView(PicturedWidget):
             return self._task
 
     def _steps(self, revision: int) -> Steps:
-        self._tell("picture", self._picture(), revision)
+        self._tell("picture", picture(self.image), revision)
         yield
         cache, model = self._engine.cache, self.model
         key = ("attention", model.fingerprint, self.image.key)
@@ -186,32 +180,11 @@ class AttentionView(PicturedWidget):
                 "facts": [],
                 "notes": [],
             }
-        with self._state_lock:
-            if revision == self._revision:
-                self._error = outcome.error
-                self._shown[outcome.kind] = payload
-            self._reply(outcome.kind, payload, revision)
-
-    def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
-        with self._state_lock:
-            if revision == self._revision:
-                self._shown[kind] = payload
-                self._reply(kind, payload, revision)
+        self._end(revision, outcome, payload)
 
     def _progress(self, done: int, total: int, revision: int) -> None:
         progress = {"done": done, "total": total, "stage": "explain", "text": "Reading attention"}
         self._reply("progress", progress, revision)
-
-    def _picture(self) -> dict[str, Any]:
-        display = self.image.display
-        return {
-            "index": 0,
-            "name": display.name,
-            "width": display.width,
-            "height": display.height,
-            "array": display.resized(PREVIEW_SIDE),
-            "placement": self.image.placement.to_dict(),
-        }
 
     def _description(self, record: AttentionRecord) -> dict[str, Any]:
         model = self.model
@@ -234,17 +207,7 @@ class AttentionView(PicturedWidget):
         XaiError
             If there is none: the sentence that the view shows.
         """
-        while True:
-            task = self._task or self._start()
-            task.wait()
-            with self._state_lock:
-                if task is not self._task:
-                    continue
-                if self._error is not None:
-                    raise XaiError(self._shown["error"]["message"]) from self._error
-                if self._record is not None and "result" in self._shown:
-                    return self._record
-                self._start()
+        return self._waited(lambda: self._record)
 
     # Messages -----------------------------------------------------------------------------
 

@@ -47,8 +47,8 @@ class ToolWidget(anywidget.AnyWidget):
         super().__init__(**traits)
         self.on_msg(self._receive)
 
-    def _submit(self, lane: str, steps: Steps, finish: Any) -> Task:
-        return self._engine.submit(Task(self._owner, lane, steps, finish))
+    def _submit(self, lane: str, steps: Steps, finish: Any, background: bool = False) -> Task:
+        return self._engine.submit(Task(self._owner, lane, steps, finish, background))
 
     def _reply(
         self, kind: str, payload: Mapping[str, Any] | None = None, revision: int = 0

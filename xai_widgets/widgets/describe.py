@@ -7,13 +7,16 @@ import numpy as np
 from xai_widgets.explainers.base import Explainer, parameter_records
 from xai_widgets.explainers.registry import explainers, find, methods
 from xai_widgets.explanation import Explanation
+from xai_widgets.models.architecture import Layer
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.formats import only_predicts
 from xai_widgets.models.preprocessing import preprocessing_text
+from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.verdicts import model_verdict
 from xai_widgets.widgets.regions import FILLS
 
 MAX_THUMBNAILS = 40
+PREVIEW_SIDE = 1024
 HIDDEN_SHARE = 0.25
 
 
@@ -26,24 +29,61 @@ def setup(model: ExplainableModel, n_images: int) -> dict[str, Any]:
         "classifier": model.is_classifier,
         "task": model.task,
         "n_images": n_images,
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": list(layer.shape),
-                "depth": layer.depth,
-                "spatial": layer.spatial,
-                "main": layer.main,
-                "recommended": layer.recommended,
-            }
-            for layer in model.layers
-        ],
+        "layers": [layer_record(layer) for layer in model.layers],
         "methods": method_records(model),
         "fills": list(FILLS),
         "verdict": verdict(model),
         "input_shape": list(model.input_shape),
         "preprocessing": preprocessing_text(model.preprocess.describe()),
         "max_thumbnails": MAX_THUMBNAILS,
+    }
+
+
+def layer_record(layer: Layer) -> dict[str, Any]:
+    """Return what the browser needs to know of a layer."""
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "depth": layer.depth,
+        "spatial": layer.spatial,
+        "main": layer.main,
+        "recommended": layer.recommended,
+    }
+
+
+def picture(image: PreparedImage, index: int = 0) -> dict[str, Any]:
+    """Return the payload of the `picture` message; ``index`` is its position among the images."""
+    display = image.display
+    return {
+        "index": index,
+        "name": display.name,
+        "width": display.width,
+        "height": display.height,
+        "array": display.resized(PREVIEW_SIDE),
+        "placement": image.placement.to_dict(),
+    }
+
+
+def prediction(model: ExplainableModel, outputs: Any, index: int = 0) -> dict[str, Any]:
+    """Return the payload of the `prediction` message.
+
+    Parameters
+    ----------
+    model
+        What predicted.
+    outputs
+        What it returned for the image, [K] or dense [H, W, K].
+    index
+        Position of the image.
+    """
+    probabilities = model.probabilities(outputs[None])
+    scores = model.class_scores(model.backend.asarray(outputs[None]))
+    return {
+        "index": index,
+        "probabilities": None if probabilities is None else probabilities[0],
+        "scores": np.asarray(model.backend.to_numpy(scores)[0], dtype=np.float32),
+        "predicted": model.predicted_class(outputs),
     }
 
 

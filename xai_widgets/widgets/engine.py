@@ -36,12 +36,15 @@ class Task:
     finish
         Called exactly once, on the worker's thread or on that of whoever replaced the task
         before it started.
+    background
+        It gives way, between two steps, to whatever else is waiting.
     """
 
     owner: Hashable
     lane: str
     steps: Steps
     finish: Callable[[Outcome], None]
+    background: bool = False
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _ended: threading.Event = field(default_factory=threading.Event)
 
@@ -53,17 +56,26 @@ class Task:
         """Wait until the task has ended; False if it has not after ``timeout`` seconds."""
         return self._ended.wait(timeout)
 
-    def run(self) -> None:
-        """Do the steps, check for cancel between them, and finish."""
+    def run(self, others_wait: Callable[[], bool] = lambda: False) -> bool:
+        """Do the steps, check for cancel between them, and finish.
+
+        Returns
+        -------
+        bool
+            False if it gave way: then it is to be run again.
+        """
         outcome = Outcome("cancelled")
         try:
             while not self._cancelled.is_set():
                 next(self.steps)
+                if self.background and not self._cancelled.is_set() and others_wait():
+                    return False
         except StopIteration:
             outcome = Outcome("result")
         except Exception as error:
             outcome = Outcome("error", error)
         self.end(outcome)
+        return True
 
     def end(self, outcome: Outcome) -> None:
         """Close the work and say how it ended."""
@@ -156,7 +168,9 @@ class Engine:
                     self._thread = None
                     return
                 task = self._running = self._waiting.popleft()
-            task.run()
+            if not task.run(lambda: bool(self._waiting)):
+                with self._condition:
+                    self._waiting.append(task)
             del task
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from xai_widgets.explainers.base import Progress, parameter_records
 from xai_widgets.explainers.registry import find
 from xai_widgets.explainers.run import explain_stream, predicted_outputs
@@ -14,14 +12,13 @@ from xai_widgets.explanation import Explanation
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target, resolve_target
 from xai_widgets.widgets.base import failure
-from xai_widgets.widgets.describe import facts, notes
+from xai_widgets.widgets.describe import facts, notes, picture, prediction
 from xai_widgets.widgets.engine import Outcome, Steps
 from xai_widgets.widgets.regions import ablate, region_mask
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.explorer import Explorer
 
-PREVIEW_SIDE = 1024
 STAGES = ("load", "predict", "explain", "ablate")
 STAGE_KINDS = ("picture", "prediction", "map", "ablation")
 
@@ -137,29 +134,13 @@ class ExplorerJob:
                 self._explorer._reply(kind, payload, self._request.revision)
 
     def _show_picture(self, image: PreparedImage) -> None:
-        display = image.display
-        payload = {
-            "index": self._request.image_index,
-            "name": display.name,
-            "width": display.width,
-            "height": display.height,
-            "array": display.resized(PREVIEW_SIDE),
-            "placement": image.placement.to_dict(),
-        }
-        self._show("picture", (self._request.image_index, display.key), payload)
+        index = self._request.image_index
+        self._show("picture", (index, image.display.key), picture(image, index))
 
     def _show_prediction(self, image: PreparedImage, outputs: Any) -> None:
-        model = self._explorer.model
-        probabilities = model.probabilities(outputs[None])
-        scores = model.backend.to_numpy(model.class_scores(model.backend.asarray(outputs[None])))[0]
-        payload = {
-            "index": self._request.image_index,
-            "probabilities": None if probabilities is None else probabilities[0],
-            "scores": np.asarray(scores, dtype=np.float32),
-            "predicted": model.predicted_class(outputs),
-        }
-        key = (self._request.image_index, image.key, self._explorer.model.fingerprint)
-        self._show("prediction", key, payload)
+        index, model = self._request.image_index, self._explorer.model
+        key = (index, image.key, model.fingerprint)
+        self._show("prediction", key, prediction(model, outputs, index))
 
     def _explain(self, image: PreparedImage, target: Target) -> Steps:
         request, explorer = self._request, self._explorer

@@ -1,6 +1,5 @@
 """The path scrubber: integrated gradients, followed by hand from the baseline to the picture."""
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from xai_widgets.widgets.describe import setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.pictured import PicturedWidget
+from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.scrub_job import Scrubbed, ScrubJob
 from xai_widgets.widgets.scrub_state import ASKED, ScrubState
@@ -27,7 +27,7 @@ from xai_widgets.widgets.scrub_state import ASKED, ScrubState
 ORDER = ("picture", "prediction", "path")
 
 
-class PathScrubber(ScrubState, PicturedWidget):
+class PathScrubber(ScrubState, PresentJob, PicturedWidget):
     """Scrub along the path of integrated gradients, from the baseline to the picture.
 
     Every step's contribution is sent once; the slider, the charts, the pixel under the pointer
@@ -109,12 +109,8 @@ class PathScrubber(ScrubState, PicturedWidget):
         loaded = load(model, labels=labels)
         given = None if others is None else ImageSet(others)
         self._others: Callable[[], Any] | None = None if given is None else lambda: given
-        self._state_lock = threading.RLock()
-        self._shown: dict[str, dict[str, Any]] = {}
         self._sent: list[dict[str, Any]] = []
         self._found: Scrubbed | None = None
-        self._error: BaseException | None = None
-        self._task: Task | None = None
         self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._baselines: dict[str, Any] = {}
         self._segments: tuple[str, LabelMap] | None = None
@@ -186,12 +182,6 @@ class PathScrubber(ScrubState, PicturedWidget):
             payload = {**failure(outcome), "stage": "explain", "withdrawn": []}
             self._end(self._revision, outcome, payload)
 
-    def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
-        with self._state_lock:
-            if revision == self._revision:
-                self._shown[kind] = payload
-                self._reply(kind, payload, revision)
-
     def _tell_stack(self, payload: dict[str, Any], revision: int) -> None:
         with self._state_lock:
             if revision == self._revision:
@@ -203,25 +193,8 @@ class PathScrubber(ScrubState, PicturedWidget):
             if revision == self._revision:
                 self._found = found
 
-    def _end(self, revision: int, outcome: Outcome, payload: dict[str, Any]) -> None:
-        with self._state_lock:
-            if revision == self._revision:
-                self._error = outcome.error
-                self._shown[outcome.kind] = payload
-            self._reply(outcome.kind, payload, revision)
-
     def _finished(self) -> Scrubbed:
-        while True:
-            task = self._task or self._start()
-            task.wait()
-            with self._state_lock:
-                if task is not self._task:
-                    continue
-                if self._error is not None:
-                    raise XaiError(self._shown["error"]["message"]) from self._error
-                if self._found is not None and "result" in self._shown:
-                    return self._found
-                self._start()  # it was cancelled
+        return self._waited(lambda: self._found)
 
     @property
     def explanation(self) -> Explanation:

@@ -21,6 +21,10 @@ class PicturedWidget(ToolWidget):
     def to_png(self) -> bytes:
         """Draw the present state in Python; waits for what is being computed."""
 
+    def _first_png(self) -> bytes:
+        """Draw what is saved with the notebook when the tool is displayed."""
+        return self.to_png()
+
     def snapshot(self) -> None:
         """Display a PNG of the present state.
 
@@ -51,7 +55,7 @@ class PicturedWidget(ToolWidget):
             return None
         data, metadata = rendered
         try:
-            png = b64encode(self.to_png()).decode("ascii")
+            png = b64encode(self._first_png()).decode("ascii")
         except XaiError:
             return data, metadata
         return {**data, "image/png": png}, metadata

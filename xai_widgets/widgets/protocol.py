@@ -24,6 +24,9 @@ BROWSER_KINDS = (
     "snapshot",
     "check",
     "open",
+    "edit",
+    "examples",
+    "suggest",
 )
 
 KERNEL_KINDS = (
@@ -50,6 +53,12 @@ KERNEL_KINDS = (
     "checking",
     "report",
     "module",
+    "shelf",
+    "saved",
+    "examples",
+    "bars",
+    "sweep",
+    "suggestions",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

@@ -1,6 +1,5 @@
 """The readiness panel: may this model be explained, and if not, where is the gradient lost."""
 
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from xai_widgets.errors import ModelError, XaiError
 from xai_widgets.models.loading import load
-from xai_widgets.widgets.base import ToolWidget, failure
+from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.describe import verdict
 from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task
+from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import FINAL_KINDS, Message
 
 if TYPE_CHECKING:
     from xai_widgets.models.readiness.report import Report
 
 
-class ReadinessPanel(ToolWidget):
+class ReadinessPanel(PresentJob):
     """Check a model and show what was found: verdict, findings, the gradient at each layer.
 
     The check runs in the background from the moment the panel is made; "Check again" in the panel
@@ -50,11 +50,7 @@ class ReadinessPanel(ToolWidget):
     ) -> None:
         self.image = image
         self.reference = reference
-        self._revision = 0
-        self._state_lock = threading.RLock()
         self._report: Report | None = None
-        self._shown: dict[str, dict[str, Any]] = {}
-        self._error: BaseException | None = None
         try:
             loaded, engine = load(model, labels=labels), None
         except ModelError:
@@ -80,9 +76,7 @@ class ReadinessPanel(ToolWidget):
             self._tell("progress", {**waiting, "text": f"Checking {self._title}"}, revision)
 
             def progress(payload: dict[str, Any]) -> None:
-                with self._state_lock:
-                    if revision == self._revision:
-                        self._tell("progress", payload, revision)
+                self._tell("progress", payload, revision)
 
             def steps() -> Steps:
                 report = yield from checked(self.model, self.image, self.reference, progress)
@@ -108,14 +102,8 @@ class ReadinessPanel(ToolWidget):
             payload = {**times, "target": None, "layer": None, "facts": [], "notes": []}
         with self._state_lock:
             if revision == self._revision:
-                self._error = outcome.error
                 self._shown.pop("progress", None)
-                self._shown[outcome.kind] = payload
-            self._reply(outcome.kind, payload, revision)
-
-    def _tell(self, kind: str, payload: dict[str, Any], revision: int) -> None:
-        self._shown[kind] = payload
-        self._reply(kind, payload, revision)
+            self._end(revision, outcome, payload)
 
     @property
     def report(self) -> "Report":
@@ -126,17 +114,7 @@ class ReadinessPanel(ToolWidget):
         XaiError
             If the check failed: the sentence that the panel shows.
         """
-        while True:
-            task = self._task
-            task.wait()
-            with self._state_lock:
-                if task is not self._task:
-                    continue
-                if self._error is not None:
-                    raise XaiError(self._shown["error"]["message"]) from self._error
-                if self._report is not None and "result" in self._shown:
-                    return self._report
-                self._start()
+        return self._waited(lambda: self._report)
 
     @property
     def _title(self) -> str:

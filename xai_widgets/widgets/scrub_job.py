@@ -26,13 +26,12 @@ from xai_widgets.explanation import Explanation
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import ClassTarget, Target, resolve_target
 from xai_widgets.widgets.base import failure
-from xai_widgets.widgets.describe import HIDDEN_SHARE, facts, notes
+from xai_widgets.widgets.describe import HIDDEN_SHARE, facts, notes, picture, prediction
 from xai_widgets.widgets.engine import Outcome, Steps
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.path_scrubber import PathScrubber
 
-PREVIEW_SIDE = 1024
 CHUNK_BYTES = 4 * 1024**2
 KEYED = ("path", "baseline", "draws", "n_steps", "tolerance", "precision")
 CANDIDATES = ("blur", "mean", "grey", "white", "black")
@@ -80,7 +79,7 @@ class ScrubJob:
     def steps(self) -> Steps:
         """Do the work, yielding wherever it may be cancelled."""
         scrubber, model, image = self._scrubber, self._scrubber.model, self._scrubber.image
-        self._tell("picture", _picture(image))
+        self._tell("picture", picture(image))
         yield
         reason = model.capabilities.reason(("input_gradients",))
         if reason is not None:
@@ -91,23 +90,14 @@ class ScrubJob:
                 "(a std of zero?)."
             )
         outputs = predicted_outputs(model, image, "integrated_gradients")
-        probabilities = model.probabilities(outputs[None])
-        every = model.class_scores(model.backend.asarray(outputs[None]))
-        scores = np.asarray(model.backend.to_numpy(every)[0], dtype=np.float32)
-        predicted = model.predicted_class(outputs)
-        prediction = {
-            "index": 0,
-            "probabilities": None if probabilities is None else probabilities[0],
-            "scores": scores,
-            "predicted": predicted,
-        }
-        self._tell("prediction", prediction)
+        said = prediction(model, outputs)
+        self._tell("prediction", said)
         yield
         asked = scrubber.asked_target(self._state["target"])
         target = model.resolve_target(
-            resolve_target(asked, model.labels, predicted), outputs, image
+            resolve_target(asked, model.labels, said["predicted"]), outputs, image
         )
-        lines = _series(model, target, scores)
+        lines = _series(model, target, said["scores"])
         yield from self._follow(image, target, lines)
 
     def _follow(self, image: PreparedImage, target: Target, lines: Sequence[Series]) -> Steps:
@@ -319,18 +309,6 @@ def stack_payloads(nodes: Nodes, limit_bytes: int = CHUNK_BYTES) -> Iterator[dic
             "scores": nodes.scores[part],
             "pictures": None if nodes.pictures is None else nodes.pictures[part],
         }
-
-
-def _picture(image: PreparedImage) -> dict[str, Any]:
-    display = image.display
-    return {
-        "index": 0,
-        "name": display.name,
-        "width": display.width,
-        "height": display.height,
-        "array": display.resized(PREVIEW_SIDE),
-        "placement": image.placement.to_dict(),
-    }
 
 
 def _series(model: Any, target: Target, scores: Any) -> list[Series]:

@@ -26,9 +26,9 @@ export class Drawing {
   #waiting: { point: Point; index: number } | null = null;
 
   constructor(
-    private readonly context: Context,
-    private readonly region: RegionState,
-    private readonly changed: () => void,
+    protected readonly context: Context,
+    protected readonly region: RegionState,
+    protected readonly changed: () => void,
   ) {}
 
   /** Radius of the brush in display pixels. */
@@ -44,7 +44,7 @@ export class Drawing {
     const tool = this.context.display.state.tool;
     if (tool === "rectangle") this.#pressRectangle(point);
     else if (tool === "polygon") this.#pressPolygon(point, near);
-    else if (tool === "brush") this.#pressBrush(point, erase);
+    else if (tool === "brush" || tool === "eraser") this.#pressBrush(point, erase || tool === "eraser");
     else if (tool === "superpixel") this.#pickSuperpixel(point);
     this.changed();
   }
@@ -85,8 +85,8 @@ export class Drawing {
     this.changed();
   }
 
-  /** The keyboard's way: a press and a release at the cursor. */
-  act(point: Point, near: number, erase: boolean): void {
+  /** The keyboard's way: a press and a release at the cursor; `_key` is the one that was pressed. */
+  act(point: Point, near: number, erase: boolean, _key: string): void {
     this.press(point, near, erase);
     this.release(point, near);
   }
@@ -140,7 +140,7 @@ export class Drawing {
     const [x1, x2] = [a.x, b.x].map((x) => clip(x, picture.width)).sort((p, q) => p - q);
     const [y1, y2] = [a.y, b.y].map((y) => clip(y, picture.height)).sort((p, q) => p - q);
     if (x2 > x1 && y2 > y1)
-      this.#commit({ type: "rect", x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, "Rectangle");
+      this.commit({ type: "rect", x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, "Rectangle");
   }
 
   #pressPolygon(point: Point, near: number): void {
@@ -157,7 +157,7 @@ export class Drawing {
     if (close(points[0]) || close(points[points.length - 1])) {
       if (points.length < 3) return;
       this.draft = null;
-      this.#commit({ type: "polygon", points: points.map(({ x, y }) => [round(x), round(y)]) }, "Polygon");
+      this.commit({ type: "polygon", points: points.map(({ x, y }) => [round(x), round(y)]) }, "Polygon");
       return;
     }
     points.push(point);
@@ -193,8 +193,8 @@ export class Drawing {
     if (!picture) return;
     const full = resample(draft.mask, picture.width, picture.height);
     if (full.data.includes(1)) {
-      this.#commit({ type: "mask", size: [full.height, full.width], counts: encodeRuns(full.data) }, "Brush");
-    } else this.context.store.setRegion(null);
+      this.commit({ type: "mask", size: [full.height, full.width], counts: encodeRuns(full.data) }, "Brush");
+    } else this.clear();
   }
 
   #pickSuperpixel(point: Point): void {
@@ -209,11 +209,11 @@ export class Drawing {
     }
     const id = this.#superpixelAt(point);
     if (id === null) return;
-    const region = store.get("region");
+    const region = this.region.current();
     const ids = region?.type === "superpixels" ? region.ids : [];
     const next = ids.includes(id) ? ids.filter((other) => other !== id) : [...ids, id].sort((a, b) => a - b);
-    if (next.length) this.#commit({ type: "superpixels", ids: next }, `${next.length} superpixels`);
-    else store.setRegion(null);
+    if (next.length) this.commit({ type: "superpixels", ids: next }, `${next.length} superpixels`);
+    else this.clear();
   }
 
   #superpixelAt(point: Point): number | null {
@@ -224,6 +224,11 @@ export class Drawing {
     const column = Math.floor((point.x / picture.width) * w);
     const row = Math.floor((point.y / picture.height) * h);
     return column < 0 || row < 0 || column >= w || row >= h ? null : labels.data[row * w + column];
+  }
+
+  /** Nothing is left of the region. */
+  protected clear(): void {
+    this.context.store.setRegion(null);
   }
 
   #hover(point: Point): void {
@@ -241,7 +246,8 @@ export class Drawing {
     this.changed();
   }
 
-  #commit(region: Region, what: string): void {
+  /** A region is finished. */
+  protected commit(region: Region, what: string): void {
     this.context.store.setRegion(region);
     this.region.refresh();
     const { share } = this.region;

@@ -78,7 +78,7 @@ export function bindGestures(pane: Pane, context: Context, drawing: Drawing): vo
   frame.addEventListener("pointerleave", () => {
     if (pointers.size) return;
     context.setCursor(null);
-    if (display.state.tool === "superpixel") drawing.abandon();
+    if (["superpixel", "patch"].includes(display.state.tool)) drawing.abandon();
   });
   frame.addEventListener("dblclick", (event) => {
     const { x, y } = local(event);
@@ -113,7 +113,7 @@ function key(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawin
   if (tool !== "pan" && (event.key === "Enter" || event.key === " " || event.key === "Delete")) {
     const point = context.cursor ?? middle(viewport);
     context.setCursor(point);
-    drawing.act(point, Math.min(near, 1), event.key === "Delete");
+    drawing.act(point, Math.min(near, 1), event.key === "Delete", event.key);
     return true;
   }
   return viewport.key(pane.size, event.key, true);

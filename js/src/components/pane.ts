@@ -28,6 +28,8 @@ export class Pane {
     readonly canvases: HTMLCanvasElement[],
     private readonly viewport: Viewport,
     describedBy: string,
+    /** For people, where it differs from the name. */
+    title = name,
   ) {
     this.stage = h("div", { class: "xaiw-stage" }, ...canvases);
     const marks = svg("svg", { class: "xaiw-marks", "aria-hidden": "true" }, this.#region, this.#draft);
@@ -37,7 +39,7 @@ export class Pane {
         class: "xaiw-frame",
         tabindex: 0,
         role: "application",
-        "aria-label": `${name} view`,
+        "aria-label": `${title} view`,
         "aria-describedby": describedBy,
       },
       this.stage,
@@ -49,7 +51,7 @@ export class Pane {
     this.root = h(
       "figure",
       { class: `xaiw-pane xaiw-pane-${name.toLowerCase()}` },
-      h("figcaption", {}, h("span", {}, name), this.#aside),
+      h("figcaption", {}, h("span", {}, title), this.#aside),
       this.frame,
     );
   }

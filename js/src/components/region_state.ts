@@ -38,7 +38,11 @@ export class RegionState {
   #picture: unknown = null;
   #map: unknown = null;
 
-  constructor(private readonly store: Store) {}
+  /** `current` is the region in its wire form: the trait, unless a tool keeps its own. */
+  constructor(
+    private readonly store: Store,
+    readonly current: () => Region | null = () => store.get("region"),
+  ) {}
 
   /** The kernel's superpixels of the picture on screen; null until they are here. */
   get labels(): NDArray<Uint16Array> | null {
@@ -49,7 +53,7 @@ export class RegionState {
   refresh(): void {
     const { store } = this;
     const { picture } = store;
-    const region = store.get("region");
+    const region = this.current();
     const key = JSON.stringify(region ?? null);
     const map = store.mapOfPicture;
     const { labels } = this;

@@ -20,6 +20,13 @@ import type { RegionState } from "./region_state";
 /** A finer crop is asked for when the view rests. */
 const CROP_AFTER_MS = 250;
 
+/** What another tool puts in place of the Explorer's own. */
+export interface ViewOptions {
+  titles?: { image: string; overlay: string };
+  help?: string;
+  drawing?: (changed: () => void) => Drawing;
+}
+
 const HELP =
   "Plus and minus zoom, 0 fits. With Pan, arrows move the picture and Shift with arrows the read-out. With another tool, " +
   "arrows move the cursor, Shift for single pixels, and Enter places a corner or point, paints, or picks the superpixel; " +
@@ -30,7 +37,12 @@ export interface Views extends Part {
   drawing: Drawing;
 }
 
-export function linkedViews(context: Context, region: RegionState, changed: (change: Change) => void): Views {
+export function linkedViews(
+  context: Context,
+  region: RegionState,
+  changed: (change: Change) => void,
+  options: ViewOptions = {},
+): Views {
   const { store, viewport, display, signal } = context;
   const canvas = (name: string, label: string) =>
     h("canvas", { class: name, role: "img", "aria-label": label });
@@ -41,17 +53,18 @@ export function linkedViews(context: Context, region: RegionState, changed: (cha
   const underCrop = canvas("xaiw-crop", "Finer part of the picture");
   const overlay = canvas("xaiw-overlay", "Attribution over the picture");
   const helpId = uniqueId("help");
-  const image = new Pane("Image", [picture, pictureCrop], viewport, helpId);
+  const image = new Pane("Image", [picture, pictureCrop], viewport, helpId, options.titles?.image);
   const attribution = new Pane("Attribution", [heat], viewport, helpId);
-  const over = new Pane("Overlay", [under, underCrop, overlay], viewport, helpId);
+  const over = new Pane("Overlay", [under, underCrop, overlay], viewport, helpId, options.titles?.overlay);
   const panes = [image, attribution, over];
   const root = h(
     "div",
     { class: "xaiw-views" },
     ...panes.map((pane) => pane.root),
-    h("div", { id: helpId, hidden: true }, HELP),
+    h("div", { id: helpId, hidden: true }, options.help ?? HELP),
   );
-  const drawing = new Drawing(context, region, () => changed("draft"));
+  const drawing =
+    options.drawing?.(() => changed("draft")) ?? new Drawing(context, region, () => changed("draft"));
   for (const pane of panes) bindGestures(pane, context, drawing);
 
   const quantised = quantiser();

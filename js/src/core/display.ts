@@ -1,7 +1,8 @@
 // How one view shows a map: opacity, threshold, colours, sign, scale, tool. Never synced, never sent to the kernel.
 import type { Sign } from "./renderer";
 
-export type Tool = "pan" | "superpixel" | "rectangle" | "polygon" | "brush";
+/** "patch" and "eraser" are the workbench's. */
+export type Tool = "pan" | "superpixel" | "patch" | "rectangle" | "polygon" | "brush" | "eraser";
 
 export interface DisplayState {
   /** Largest alpha of the overlay, 0..1. */

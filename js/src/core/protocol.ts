@@ -1,6 +1,7 @@
 // Message kinds, their payloads and the envelope. Twin of xai_widgets/widgets/protocol.py; a test compares the lists.
 import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
+import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
 import type { Report } from "./report";
 
 export const VERSION = 1;
@@ -15,6 +16,9 @@ export const TO_KERNEL = [
   "snapshot",
   "check",
   "open",
+  "edit",
+  "examples",
+  "suggest",
 ] as const;
 
 export const TO_BROWSER = [
@@ -41,6 +45,12 @@ export const TO_BROWSER = [
   "checking",
   "report",
   "module",
+  "shelf",
+  "saved",
+  "examples",
+  "bars",
+  "sweep",
+  "suggestions",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -58,6 +68,8 @@ export const OF_A_JOB = [
   "rows",
   "path",
   "stack",
+  "bars",
+  "sweep",
   ...FINAL,
 ] as const;
 
@@ -367,6 +379,12 @@ export interface Payloads {
   checking: Progress;
   report: ReportMessage;
   module: Module;
+  shelf: Shelf;
+  saved: Saved;
+  examples: ExampleItems;
+  bars: Bars;
+  sweep: Sweep;
+  suggestions: Suggestions;
 }
 
 let counter = 0;

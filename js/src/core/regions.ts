@@ -1,4 +1,4 @@
-// Regions of a picture as masks, their shares and their outline. Twin of xai_widgets/widgets/regions.py.
+// Regions of a picture as masks, their shares and their outline. Twin of xai_widgets/regions.py.
 //
 // Coordinates are display-image pixels, x before y. A pixel belongs to a region when its centre lies inside.
 import type { NDArray } from "./codec";

@@ -4,6 +4,7 @@ import type * as ReportModuleExports from "../widgets/report/index";
 import type { NDArray } from "./codec";
 import { History, same } from "./history";
 import { type Drawable, JobStore, type JobTopic } from "./job_store";
+import { importScript } from "./modules";
 import type {
   Ablation,
   Asked,
@@ -45,7 +46,12 @@ export type Topic =
   | "superpixels"
   | "crop"
   | "report"
-  | "opened";
+  | "opened"
+  | "shelf"
+  | "examples"
+  | "bars"
+  | "sweep"
+  | "suggestions";
 
 /** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
 export const TRAITS = [
@@ -386,17 +392,12 @@ export class Store extends JobStore<Topic, Setup> {
   }
 
   async #load({ script, style }: Module): Promise<void> {
-    // From a blob, as the host loads the widget itself.
-    const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
     try {
-      const module: ReportModule = await import(/* @vite-ignore */ address);
-      this.reporter = { ...module, style };
+      this.reporter = { ...(await importScript<ReportModule>(script)), style };
       this.emit("report");
     } catch (error) {
       const message = "This page cannot show the report: display ReadinessPanel(model) in a cell of its own.";
       this.#show({ report: null, error: { message, traceback: String(error) } });
-    } finally {
-      URL.revokeObjectURL(address);
     }
   }
 

@@ -2,6 +2,7 @@
 
 import type { Change, Context, Part, Point } from "../../components/context";
 import { displayControls, signControl } from "../../components/display_controls";
+import { foldButton } from "../../components/fold_button";
 import { layerPicker } from "../../components/layer_picker";
 import { legend } from "../../components/legend";
 import { methodPicker } from "../../components/method_picker";
@@ -170,28 +171,4 @@ export class Explorer {
     if (event.shiftKey) this.store.redo();
     else this.store.undo();
   }
-}
-
-/** A button for narrow views that folds a panel away; the panel's own place in the grid is left to CSS. */
-function foldButton(
-  text: string,
-  controls: string,
-  body: HTMLElement,
-  className: string,
-  open: boolean,
-  ...rest: Node[]
-): HTMLElement {
-  const button = h(
-    "button",
-    { type: "button", class: "xaiw-fold-button", "aria-controls": controls },
-    h("b", {}, text),
-    ...rest,
-  );
-  const set = (value: boolean) => {
-    body.classList.toggle(className, value);
-    setAttr(button, "aria-expanded", value);
-  };
-  set(open);
-  button.addEventListener("click", () => set(!body.classList.contains(className)));
-  return button;
 }

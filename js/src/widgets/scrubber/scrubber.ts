@@ -1,5 +1,6 @@
 // One view of the path: composes the parts and passes changes on. All state is in the store or the view's state.
 
+import { chart } from "../../components/charts";
 import type { Change, Context, Point } from "../../components/context";
 import { slider } from "../../components/controls";
 import { signControl } from "../../components/display_controls";
@@ -18,7 +19,6 @@ import { tone, verdictWords } from "../../core/report";
 import type { Store } from "../../core/store";
 import { Viewport } from "../../core/viewport";
 import { askingForm } from "./asking";
-import { chart } from "./charts";
 import { pictures } from "./pictures";
 import { colourOf, pixelsOf, readAt } from "./reading";
 import { toPng } from "./snapshot";

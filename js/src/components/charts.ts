@@ -1,7 +1,7 @@
-// Line charts over alpha, hand-drawn in SVG: lines when the numbers change, a cursor that only moves.
+// Line charts over alpha or another position, hand-drawn in SVG: lines when the numbers change, a cursor that only moves.
 
-import { h, setAttr, setText, svg } from "../../core/dom";
-import { magnitude } from "../../core/format";
+import { h, setAttr, setText, svg } from "../core/dom";
+import { magnitude } from "../core/format";
 
 const HEIGHT = 116;
 const PAD = { left: 44, right: 10, top: 8, bottom: 20 };
@@ -47,6 +47,8 @@ export function chart(
   options: {
     bars?: boolean;
     unit?: (value: number) => string;
+    /** The axis runs from the first position to the last, instead of from 0 to 1. */
+    fit?: boolean;
     onPick(alpha: number): void;
     signal: AbortSignal;
   },
@@ -69,13 +71,16 @@ export function chart(
   let width = 320;
   let alphas: readonly number[] = [];
   let lines: Line[] = [];
+  let from = 0;
+  let to = 1;
   let low = 0;
   let high = 1;
   let words = "";
   let index = -1;
   let values: HTMLElement[] = [];
 
-  const x = (alpha: number) => PAD.left + alpha * (width - PAD.left - PAD.right);
+  const x = (alpha: number) =>
+    PAD.left + ((alpha - from) / (to - from || 1)) * (width - PAD.left - PAD.right);
   const y = (value: number) =>
     HEIGHT - PAD.bottom - ((value - low) / (high - low)) * (HEIGHT - PAD.top - PAD.bottom);
 
@@ -111,15 +116,15 @@ export function chart(
         }),
         svg("text", { x: PAD.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(unit(value))),
       ]),
-      ...[0, 0.25, 0.5, 0.75, 1].map((alpha) =>
+      ...(options.fit ? ticks(from, to) : [0, 0.25, 0.5, 0.75, 1]).map((alpha) =>
         svg(
           "text",
           {
             x: x(alpha),
             y: HEIGHT - 5,
-            "text-anchor": alpha === 0 ? "start" : alpha === 1 ? "end" : "middle",
+            "text-anchor": alpha === from ? "start" : alpha === to ? "end" : "middle",
           },
-          String(alpha),
+          options.fit ? short(label(alpha)) : String(alpha),
         ),
       ),
     );
@@ -172,7 +177,8 @@ export function chart(
 
   const pick = (event: PointerEvent) => {
     const at = event.clientX - drawing.getBoundingClientRect().left;
-    options.onPick(Math.max(0, Math.min(1, (at - PAD.left) / (width - PAD.left - PAD.right))));
+    const share = Math.max(0, Math.min(1, (at - PAD.left) / (width - PAD.left - PAD.right)));
+    options.onPick(from + share * (to - from));
   };
   drawing.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -189,6 +195,7 @@ export function chart(
     root,
     set(at, drawn) {
       alphas = at;
+      if (options.fit && at.length > 1) [from, to] = [at[0], at[at.length - 1]];
       lines = drawn;
       setAttr(drawing, "aria-label", `${title}: ${drawn.map((line) => line.text || title).join(", ")}`);
       draw();

@@ -1,0 +1,23 @@
+// What tests concepts and shows the outcome: no part of what is saved with the workbench, it comes when a view is shown.
+import type { Context, Part } from "../../components/context";
+import { targetPicker } from "../../components/target_picker";
+import type { WorkbenchStore } from "../workbench/store";
+import { compareList, layerList, testForm } from "./asking";
+import { results } from "./results";
+import { suggestionStrip } from "./suggestions";
+
+export { toPng } from "./snapshot";
+
+export interface Scores {
+  side: Part[];
+  suggestions: Part;
+  results: Part;
+}
+
+export function scores(context: Context, store: WorkbenchStore): Scores {
+  return {
+    side: [targetPicker, compareList, layerList, testForm].map((make) => make(context, store)),
+    suggestions: suggestionStrip(context, store),
+    results: results(context, store),
+  };
+}

@@ -1,0 +1,1 @@
+"""Concept sets on disk, activation vectors, and what they say about a model."""

@@ -1,0 +1,1 @@
+"""Concept sets in the formats of other programs, in and out."""
