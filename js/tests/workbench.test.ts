@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import "../dev/themes.css";
-import { cells } from "./mock_workbench";
+import { cells } from "./mock_concepts";
 import { button, find, frames, mountWorkbench, option, point, press, slide } from "./mount";
 
 type View = Awaited<ReturnType<typeof mountWorkbench>>;
