@@ -23,6 +23,7 @@ NAMES = (
     "perturbation",
     "localisation",
     "tcav",
+    "tcav_features",
     "tcav_chance",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import "../dev/themes.css";
-import { cells } from "./mock_workbench";
+import { cells } from "./mock_concepts";
 import { button, find, frames, mountWorkbench, option, point, press, slide } from "./mount";
 
 type View = Awaited<ReturnType<typeof mountWorkbench>>;
@@ -373,6 +373,7 @@ test("hello fills a second view, and asks for the code of the scores only once",
 test("? opens the list of keys, and page keys turn the images", () => {
   keys("?");
   expect(find(view.root, ".xaiw-keys").hidden).toBe(false);
+  expect(find(view.root, ".xaiw-keys").textContent).toContain("a new concept");
   keys("PageDown");
   expect(view.model.state.image_index).toBe(1);
   keys("PageUp", "PageUp");

@@ -6,6 +6,7 @@ import { compareList, layerList, testForm } from "./asking";
 import { results } from "./results";
 import { suggestionStrip } from "./suggestions";
 
+export { KEYS } from "./keys";
 export { toPng } from "./snapshot";
 
 export interface Scores {

@@ -1,35 +1,17 @@
-// The workbench's own keys, and the list that names them.
+// The workbench's own keys, and where they are listed.
 import type { Part } from "../../components/context";
 import { h, setAttr, uniqueId } from "../../core/dom";
-
-const LIST: [string, string][] = [
-  ["Arrows", "move the cursor on the picture; Shift for single pixels"],
-  ["Enter or Space", "pick, place a corner or point; Space paints, Enter adds what is painted"],
-  ["Backspace", "takes back a point of a polygon"],
-  ["Escape", "drops what is not added"],
-  ["W", "the whole image becomes an example"],
-  ["1 \u2026 9", "selects a concept"],
-  ["N", "a new concept"],
-  ["Page Up, Page Down", "another image"],
-  ["Enter on an example", "includes or excludes it; Delete removes it"],
-  ["Enter on a suggestion", "accepts it; Delete or X rejects it"],
-  ["Ctrl+Z, Ctrl+Y", "undo, redo"],
-  ["+  \u2212  0", "zoom in, out, fit"],
-  ["?", "this list"],
-];
 
 export interface Help extends Part {
   button: HTMLButtonElement;
   toggle(): void;
+  /** Keys and what they do; the list comes with the scores' code. */
+  fill(list: readonly (readonly [string, string])[]): void;
 }
 
 export function help(): Help {
   const id = uniqueId("keys");
-  const root = h(
-    "dl",
-    { id, class: "xaiw-keys", hidden: true },
-    ...LIST.flatMap(([key, text]) => [h("dt", {}, key), h("dd", {}, text)]),
-  );
+  const root = h("dl", { id, class: "xaiw-keys", hidden: true });
   const button = h(
     "button",
     {
@@ -46,7 +28,10 @@ export function help(): Help {
     setAttr(button, "aria-expanded", !root.hidden);
   };
   button.addEventListener("click", toggle);
-  return { root, button, toggle, update: () => {} };
+  const fill: Help["fill"] = (list) => {
+    root.replaceChildren(...list.flatMap(([key, text]) => [h("dt", {}, key), h("dd", {}, text)]));
+  };
+  return { root, button, toggle, fill, update: () => {} };
 }
 
 /** What the keys do. */

@@ -230,8 +230,9 @@ export class Workbench {
     }
 
     let complete = false;
-    const finish = ({ scores, style }: NonNullable<typeof store.scores>) => {
+    const finish = ({ scores, style, KEYS }: NonNullable<typeof store.scores>) => {
       complete = true;
+      keys.fill(KEYS);
       const late = scores(context, store);
       this.root.append(h("style", {}, style));
       suggestions.replaceWith(late.suggestions.root);
