@@ -61,6 +61,8 @@ class Case:
         How the map is standardised for metrics that look at its shape.
     seed
         Of everything that is drawn.
+    shared
+        What metrics found out about the image that holds for every map of it.
     """
 
     image: PreparedImage
@@ -76,6 +78,7 @@ class Case:
     distributes: bool = False
     normalisation: Normalisation = field(default_factory=Normalisation)
     seed: int = 0
+    shared: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def signed(self) -> Map:

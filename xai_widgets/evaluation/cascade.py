@@ -59,6 +59,7 @@ def cascade_steps(
     curves: Sequence[tuple[str, str]] = CURVES,
     seed: int = 0,
     parts: Sequence[Stage] | None = None,
+    only_last: bool = False,
 ) -> Generator[None, None, Cascade]:
     """Explain after each randomisation, yielding in between; the weights are back at each yield.
 
@@ -70,6 +71,8 @@ def cascade_steps(
         Pairs of (kind, sign) of `similarity`.
     parts
         The stages, if they are known.
+    only_last
+        Leave out all maps but the first and the last, with as many explanations fewer.
 
     Raises
     ------
@@ -83,6 +86,8 @@ def cascade_steps(
     maps: list[Map] = [case.signed]
     alike: dict[str, list[float]] = {" ".join(pair): [] for pair in curves}
     for k, stage in enumerate(chosen):
+        if only_last and k < len(chosen) - 1:
+            continue
         yield
         lost = chosen[: k + 1] if mode == "cascade" else [stage]
         names = {name for part in lost for name in part.weights}
@@ -90,4 +95,5 @@ def cascade_steps(
             maps.append(channel_sum(case.explain(case.image)))
         for kind, sign in curves:
             alike[f"{kind} {sign}"].append(similarity(maps[0], maps[-1], kind, sign))
-    return Cascade(mode, tuple(stage.name for stage in chosen), np.stack(maps), alike, seed)
+    names_of = [stage.name for stage in (chosen[-1:] if only_last else chosen)]
+    return Cascade(mode, tuple(names_of), np.stack(maps), alike, seed)

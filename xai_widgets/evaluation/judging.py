@@ -134,6 +134,7 @@ class Judge:
             distributes=explanation.method in DISTRIBUTING,
             normalisation=self.normalisation,
             seed=self.seed + row.index,
+            shared=row.found,
         )
 
 
@@ -152,7 +153,8 @@ class _Row:
     label: Any = None
     correct: bool | None = None
     mask_problem: str | None = None
-    shared: dict[tuple[str, str], float | None] = field(default_factory=dict)
+    found: dict[Any, Any] = field(default_factory=dict)
+    shared: dict[tuple[str, int], float | None] = field(default_factory=dict)
     weights: dict[str, Case | None] = field(default_factory=dict)
 
     def prepare(self, source: Any, label: Any, ready: Sequence[Explanation] | None) -> None:
@@ -215,7 +217,7 @@ class _Row:
         """Return what the metric gives for its controls; one that fails is left out."""
         found: dict[str, float] = {}
         for control in metric.controls:
-            key = (control, repr(metric))
+            key = (control, id(metric))
             if control in SHARED and metric.family != "agreement":
                 if key not in self.shared:
                     self.shared[key] = self._control(control, case, metric)

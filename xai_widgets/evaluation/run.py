@@ -221,7 +221,8 @@ def _metrics(given: Any, with_masks: bool) -> list[Metric]:
     found = [metric(one) for one in given]
     if not found:
         raise MetricError("The list of metrics is empty: give at least one, or None.")
-    twice = next((one for one in found if found.count(one) > 1), None)
+    texts = [repr(one) for one in found]
+    twice = next((one for one in found if texts.count(repr(one)) > 1), None)
     if twice is not None:
         raise MetricError(f"{twice.title} is among the metrics twice: leave one out.")
     return found

@@ -67,9 +67,11 @@ class WeightRandomisation(_Sanity):
         found = []
         for seed in range(case.seed, case.seed + self.n_seeds):
             curve = ((self.kind, self.sign),)
-            cascade = yield from cascade_steps(case, self.mode, self.n_stages or None, curve, seed)
+            cascade = yield from cascade_steps(
+                case, self.mode, self.n_stages or None, curve, seed, only_last=self.last
+            )
             values = cascade.similarity[f"{self.kind} {self.sign}"]
-            found.append(values[-1] if self.last else float(np.mean(values)))
+            found.append(float(np.mean(values)))
         return float(np.mean(found))
 
 
