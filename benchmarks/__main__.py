@@ -22,6 +22,7 @@ NAMES = (
     "quadrature",
     "perturbation",
     "localisation",
+    "evaluation",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -199,6 +199,7 @@ class Infidelity(Metric):
     family: ClassVar[str] = "faithfulness"
     direction: ClassVar[str] = "lower"
     minimum: ClassVar[float | None] = 0.0
+    maximum: ClassVar[float | None] = 1.0
     meaning: ClassVar[str] = "the map announces by how much the score falls where pixels change"
     failing: ClassVar[str] = "a map of zeros announces changes of the score better than this one"
     reference: ClassVar[str] = "Yeh et al. 2019, arXiv:1901.09392"
