@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from xai_widgets.errors import MetricError
 from xai_widgets.evaluation import metric
 from xai_widgets.evaluation.base import drain
 from xai_widgets.evaluation.curves import curve_steps, removal_steps
+from xai_widgets.evaluation.faithfulness import Infidelity
 
 
 def test_a_step_changes_the_most_important_pixels_that_are_left() -> None:
@@ -135,3 +137,32 @@ def test_a_mistyped_metric_is_refused(name: str, parameters: Any, text: str) -> 
 def test_an_unknown_order_is_refused() -> None:
     with pytest.raises(MetricError, match="signed, absolute"):
         score("deletion", order="random")
+
+
+def test_the_model_is_asked_about_perturbations_once_for_all_maps_of_a_picture() -> None:
+    case, model = linear_case()
+    asked: list[int] = []
+    own = type(model).target_scores
+
+    def counting(self: Any, images: Any, target: Any) -> Any:
+        asked.append(len(images))
+        return own(self, images, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "target_scores", counting)
+        infidelity = metric("infidelity", n_samples=16)
+        first = infidelity.measure(case)
+        n_asked = sum(asked)
+        assert infidelity.measure(replace(case, attribution=random_map(SIDE))) != first
+    assert sum(asked) == n_asked == 17
+
+
+@pytest.mark.parametrize("distributes", [True, False])
+def test_sums_over_squares_equal_those_over_masks(distributes: bool) -> None:
+    case, _ = linear_case(random_map(SIDE), distributes=distributes)
+    infidelity = Infidelity(n_samples=5, size=0.4, fill="mean")
+    expected = []
+    for removed, touched in infidelity._perturbations(case):
+        factor = touched if distributes else removed
+        expected.append((factor * case.attribution[:, :, None]).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(infidelity._announced(case), np.concatenate(expected), rtol=1e-4)
