@@ -18,9 +18,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 BROWSER := CHROMIUM_PATH="$$($(BIN)/python scripts/browser.py)"
 
-# Only compared with, and installed alone: they ask for torchvision, and for older versions of what
-# the tests run with.
-ALONE := onnx2torch xplique tensorflow-probability tf-keras dm-tree decorator
+# Only compared with, and installed alone: they ask for torchvision, another OpenCV, and for older
+# versions of what the tests run with.
+ALONE := onnx2torch quantus xplique tensorflow-probability tf-keras dm-tree decorator
 
 JS_SOURCES := $(shell find js -path js/node_modules -prune -o -type f \
 	\( -path 'js/src/*' -o -path 'js/scripts/*' -o -name 'package*.json' -o -name 'tsconfig*.json' \) -print 2>/dev/null)

@@ -25,6 +25,7 @@ NAMES = (
     "tcav",
     "tcav_features",
     "tcav_chance",
+    "evaluation",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -7,9 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xai_widgets import demo, errors
+    from xai_widgets import demo, errors, evaluation
     from xai_widgets.concepts.store import ConceptStore
     from xai_widgets.concepts.tcav import tcav
+    from xai_widgets.evaluation.normalise import normalise
+    from xai_widgets.evaluation.run import evaluate
     from xai_widgets.explainers.registry import methods
     from xai_widgets.explainers.run import explain
     from xai_widgets.explanation import Explanation
@@ -48,14 +50,16 @@ _HOMES = {
     "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
     "Report": "xai_widgets.models.readiness.report",
     "check": "xai_widgets.models.readiness.checking",
+    "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
     "explore": "xai_widgets.widgets.explorer",
     "load": "xai_widgets.models.loading",
     "methods": "xai_widgets.explainers.registry",
+    "normalise": "xai_widgets.evaluation.normalise",
     "open_image": "xai_widgets.models.images",
     "tcav": "xai_widgets.concepts.tcav",
 }
-_MODULES = ("demo", "errors")
+_MODULES = ("demo", "errors", "evaluation")
 
 __version__ = "0.1.0"
 __all__ = [
@@ -77,10 +81,13 @@ __all__ = [
     "check",
     "demo",
     "errors",
+    "evaluate",
+    "evaluation",
     "explain",
     "explore",
     "load",
     "methods",
+    "normalise",
     "open_image",
     "tcav",
 ]

@@ -37,6 +37,14 @@ class MethodError(XaiError, ValueError):
     """A method or one of its parameters does not exist or does not apply to the model."""
 
 
+class MapError(XaiError, ValueError):
+    """A map or a mask cannot be judged: it is constant, not finite, or of another shape."""
+
+
+class MetricError(XaiError, ValueError):
+    """A metric or one of its parameters does not exist, or lacks what it judges with."""
+
+
 class RegionError(XaiError, ValueError):
     """A region is malformed or lies outside the picture."""
 

@@ -13,6 +13,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "transformers": "demo",
     "cv2": "smoothing",
+    "quantus": "evaluation",
 }
 
 

@@ -358,15 +358,27 @@ def placed_mask(mask: npt.NDArray[Any], placement: Any, grid: tuple[int, int]) -
         If the region lies outside of what the model sees.
     """
     weights = np.asarray(mask, dtype=np.float32)
-    rows = _overlaps(weights.shape[0], placement.y, placement.height, grid[0])
-    columns = _overlaps(weights.shape[1], placement.x, placement.width, grid[1])
-    cells = rows @ weights @ columns.T
+    cells = _cells(weights, placement, grid)
     total = float(cells.sum())
     if not total > 0 or not math.isfinite(total):
         raise TargetError(
             "The region holds no pixel that the model sees: mark one inside the model's input."
         )
     return np.asarray(cells / total, dtype=np.float32)
+
+
+def placed_share(mask: npt.NDArray[Any], placement: Any, grid: tuple[int, int]) -> MaskValues:
+    """Return the share of each cell of a grid (h, w) that lies inside a mask [H, W], 0..1."""
+    cells = _cells(np.asarray(mask, dtype=np.float32), placement, grid)
+    area = placement.height * placement.width / (grid[0] * grid[1])
+    return np.asarray(cells / area, dtype=np.float32)
+
+
+def _cells(weights: MaskValues, placement: Any, grid: tuple[int, int]) -> MaskValues:
+    """Return the sum of the pixels [H, W] in each cell, [h, w]."""
+    rows = _overlaps(weights.shape[0], placement.y, placement.height, grid[0])
+    columns = _overlaps(weights.shape[1], placement.x, placement.width, grid[1])
+    return np.asarray(rows @ weights @ columns.T, dtype=np.float32)
 
 
 def _overlaps(n_pixels: int, start: float, length: float, n_cells: int) -> MaskValues:

@@ -1,0 +1,78 @@
+"""Whether methods agree with each other: rank correlation between their maps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from xai_widgets.errors import MapError
+from xai_widgets.evaluation.base import Case, Metric, channel_sum
+from xai_widgets.evaluation.similarity import similarity
+
+
+def agreement_matrix(
+    maps: Sequence[npt.ArrayLike], kind: str = "spearman", sign: str = "signed"
+) -> npt.NDArray[np.float64]:
+    """Return how alike each two of M maps [H, W] are, [M, M]; the diagonal is 1.
+
+    Parameters
+    ----------
+    kind, sign
+        As in `similarity`.
+
+    Raises
+    ------
+    MapError
+        If the maps differ in shape.
+    """
+    arrays = [np.asarray(values) for values in maps]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) != 1:
+        raise MapError(
+            f"The maps have shapes {sorted(map(list, shapes))}: give maps of one shape to compare."
+        )
+    found = np.eye(len(arrays))
+    for i, j in zip(*np.triu_indices(len(arrays), 1), strict=True):
+        found[i, j] = found[j, i] = similarity(arrays[i], arrays[j], kind, sign)
+    return found
+
+
+@dataclass(frozen=True)
+class Agreement(Metric):
+    """Mean rank correlation of a map with those of the other methods on the same picture.
+
+    High agreement is no proof: methods of one family share their mistakes.
+
+    Attributes
+    ----------
+    kind
+        "spearman" or "ssim".
+    sign
+        "signed" or "absolute".
+
+    References
+    ----------
+    Krishna et al. 2022, arXiv:2202.01602.
+    """
+
+    name: ClassVar[str] = "agreement"
+    title: ClassVar[str] = "Agreement"
+    family: ClassVar[str] = "agreement"
+    direction: ClassVar[str] = "higher"
+    minimum: ClassVar[float | None] = -1.0
+    maximum: ClassVar[float | None] = 1.0
+    meaning: ClassVar[str] = "other methods rank the pixels in the same order; no proof of either"
+    judges: ClassVar[bool] = False
+    reference: ClassVar[str] = "Krishna et al. 2022, arXiv:2202.01602"
+    needs: ClassVar[tuple[str, ...]] = ("others",)
+
+    kind: str = "spearman"
+    sign: str = "absolute"
+
+    def score(self, case: Case) -> float:
+        """Return the mean over the other methods."""
+        others = [channel_sum(values) for values in case.others.values()]
+        alike = [similarity(case.signed, other, self.kind, self.sign) for other in others]
+        return float(np.mean(alike))
