@@ -121,7 +121,7 @@ def test_the_newest_come_first(store: ConceptStore) -> None:
         {"model_hash": "../../x"},
         {"details": {"x": object()}},
     ],
-    ids=str,
+    ids=["not finite", "a matrix", "empty", "no hash", "a path", "no JSON"],
 )
 def test_what_cannot_be_kept_gets_a_sentence(fields: Any, store: ConceptStore) -> None:
     with pytest.raises(StoreError):
