@@ -18,6 +18,17 @@ class StateError(XaiError, traitlets.TraitError):
     """A trait was set to something that the model or the images do not have."""
 
 
+class as_state_error:
+    """Turn an XaiError into a StateError, after which traitlets puts the old value back."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, XaiError) and not isinstance(error, StateError):
+            raise StateError(str(error)) from error
+
+
 class ToolWidget(anywidget.AnyWidget):
     """An anywidget with typed messages, a worker and acknowledgements.
 

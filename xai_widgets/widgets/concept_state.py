@@ -13,8 +13,7 @@ from xai_widgets.errors import near_matches
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.targets import ClassTarget, resolve_target
-from xai_widgets.widgets.base import StateError
-from xai_widgets.widgets.explorer import as_state_error
+from xai_widgets.widgets.base import StateError, as_state_error
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.present_job import PresentJob
 

@@ -6,40 +6,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import traitlets
-from traitlets import Dict, Int, Unicode, observe, validate
+from traitlets import observe
 
 from xai_widgets.errors import MethodError, XaiError
-from xai_widgets.explainers.base import build
-from xai_widgets.explainers.registry import find
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.models.loading import load
-from xai_widgets.models.targets import (
-    ClassTarget,
-    FunctionTarget,
-    RegionTarget,
-    resolve_target,
-)
+from xai_widgets.models.targets import ClassTarget, FunctionTarget, RegionTarget
 from xai_widgets.superpixels import LabelMap, segment
-from xai_widgets.widgets.base import StateError, failure
+from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.companions import Companions
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
+from xai_widgets.widgets.explorer_state import STATE, ExplorerState
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
-from xai_widgets.widgets.regions import FILLS, check_region, crop, region_mask
+from xai_widgets.widgets.regions import crop, region_mask
 
 THUMBNAIL_SIDE = 96
 MAX_BACKGROUND = 16
 MAX_CROP_SIDE = 2048
-STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
 
 
-class Explorer(PicturedWidget):
+class Explorer(ExplorerState, PicturedWidget):
     """Explain a model's predictions on some images by clicking.
 
     Every trait can be read, set and linked to other widgets; setting one starts a computation in
@@ -87,14 +79,6 @@ class Explorer(PicturedWidget):
 
     bundle_name = "explorer"
 
-    image_index = Int(0).tag(sync=True)
-    target = traitlets.Any(None, allow_none=True).tag(sync=True)
-    layer = Unicode(None, allow_none=True).tag(sync=True)
-    method = Unicode("").tag(sync=True)
-    parameters = Dict().tag(sync=True)
-    region: Any = Dict(default_value=None, allow_none=True).tag(sync=True)
-    ablation = Unicode(None, allow_none=True).tag(sync=True)
-
     def __init__(
         self, model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any
     ) -> None:
@@ -113,77 +97,6 @@ class Explorer(PicturedWidget):
             traits["method"] = first_method(loaded)
         super().__init__(loaded, **traits)
         self._start()
-
-    # State --------------------------------------------------------------------------------
-
-    @validate("image_index")
-    def _check_index(self, proposal: Any) -> int:
-        index = int(proposal["value"])
-        if not 0 <= index < len(self.images):
-            raise StateError(
-                f"There is no image {index}: the Explorer has {len(self.images)}, counted from 0."
-            )
-        return index
-
-    @validate("target")
-    def _check_target(self, proposal: Any) -> dict[str, Any] | None:
-        value = proposal["value"]
-        with as_state_error():
-            if value is None:
-                return None
-            return self._wire_target(value)
-
-    def _wire_target(self, value: Any) -> dict[str, Any]:
-        """Return a target's wire form after checking that there is such a thing."""
-        if isinstance(value, dict) and value.get("name") in self._functions:
-            return self._functions[value["name"]].to_dict()
-        target = resolve_target(value, self.model.labels, 0)
-        if isinstance(target, RegionTarget):
-            raise StateError(
-                "The Explorer takes a region from its trait `region`: set `target` to the class "
-                "and `region` to the region."
-            )
-        if isinstance(target, FunctionTarget):
-            self._functions[target.name] = target
-        if target.layer is not None:
-            self.model.resolve_layer(target.layer)
-        return target.to_dict()
-
-    @validate("layer")
-    def _check_layer(self, proposal: Any) -> str | None:
-        with as_state_error():
-            value = proposal["value"]
-            return None if value is None else self.model.resolve_layer(value)
-
-    @validate("method")
-    def _check_method(self, proposal: Any) -> str:
-        with as_state_error():
-            name = str(proposal["value"])
-            if name:
-                explainer = find(name)
-                reason = self.model.capabilities.reason(explainer.needs)
-                if reason is not None:
-                    raise MethodError(f"{explainer.title} cannot explain this model. {reason}")
-            return name
-
-    @validate("parameters")
-    def _check_parameters(self, proposal: Any) -> dict[str, Any]:
-        with as_state_error():
-            for name, values in proposal["value"].items():
-                build(find(name), values)
-        return dict(proposal["value"])
-
-    @validate("region")
-    def _check_region(self, proposal: Any) -> dict[str, Any] | None:
-        with as_state_error():
-            return check_region(proposal["value"])
-
-    @validate("ablation")
-    def _check_ablation(self, proposal: Any) -> str | None:
-        value = proposal["value"]
-        if value is not None and value not in FILLS:
-            raise StateError(f"A region cannot be filled with {value!r}: use one of {FILLS}.")
-        return None if value is None else str(value)
 
     @observe(*STATE)
     def _changed(self, change: Any) -> None:
@@ -422,17 +335,6 @@ class Explorer(PicturedWidget):
             If there is no explanation.
         """
         return self.explanation.to_png()
-
-
-class as_state_error:
-    """Turn an XaiError into a StateError, after which traitlets puts the old value back."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, XaiError) and not isinstance(error, StateError):
-            raise StateError(str(error)) from error
 
 
 def explore(model: Any, images: Any, labels: Sequence[str] | None = None, **traits: Any) -> None:

@@ -11,8 +11,7 @@ from xai_widgets.explainers.baselines import BASELINES, baseline_values, holds_s
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import FunctionTarget, RegionTarget, resolve_target
-from xai_widgets.widgets.base import StateError
-from xai_widgets.widgets.explorer import as_state_error
+from xai_widgets.widgets.base import StateError, as_state_error
 from xai_widgets.widgets.regions import check_region
 
 PATHS = ("straight", "guided", "blur")
