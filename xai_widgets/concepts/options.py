@@ -1,6 +1,7 @@
 """What a TCAV run is asked to do, checked once, with a sentence for each thing that is wrong."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 from xai_widgets.concepts.cav import check_classifier
 from xai_widgets.errors import ConceptError, near_matches
@@ -61,9 +62,10 @@ class Options:
                 f"Concepts cannot be tested against {self.against!r}."
                 f"{near_matches(str(self.against), AGAINST)}"
             )
-        if isinstance(self.alpha, bool) or not 0 < self.alpha < 1:
+        number = isinstance(self.alpha, Real) and not isinstance(self.alpha, bool)
+        if not number or not 0 < self.alpha < 1:
             raise ConceptError(
-                f"alpha is {self.alpha}: give a level of significance between 0 and 1, as 0.05."
+                f"alpha is {self.alpha!r}: give a level of significance between 0 and 1, as 0.05."
             )
         _whole("n_random_sets", self.n_random_sets, 1, 1000)
         _whole("n_null", self.n_null, 19, 100_000)
