@@ -30,6 +30,7 @@ from xai_widgets.concepts.statistics import (
     stream,
     wilson,
 )
+from xai_widgets.errors import ConceptError
 
 
 def test_wilson_intervals_are_those_of_the_tables() -> None:
@@ -57,6 +58,13 @@ def test_there_are_enough_pseudo_concepts_for_the_smallest_p_to_pass_holm() -> N
     assert n_pseudo_concepts(199, 18, 0.05) == 360
     for m, alpha in ((1, 0.05), (7, 0.05), (30, 0.01)):
         assert m / (n_pseudo_concepts(19, m, alpha) + 1) <= alpha
+
+
+@pytest.mark.parametrize(("n_tests", "alpha"), [(1, 1e-9), (1, 5e-324), (5001, 0.05)])
+def test_more_pseudo_concepts_than_can_be_fitted_are_refused(n_tests: int, alpha: float) -> None:
+    with pytest.raises(ConceptError, match="more than 100,000 pseudo-concepts: give an alpha"):
+        n_pseudo_concepts(199, n_tests, alpha)
+    assert n_pseudo_concepts(199, 5000, 0.05) == n_pseudo_concepts(199, 1, 1e-5) == 100_000
 
 
 def test_streams_depend_on_the_whole_key_and_on_nothing_else() -> None:

@@ -502,6 +502,11 @@ BAD: dict[str, tuple[type[XaiError], str, dict[str, Any]]] = {
     "alpha as a list": (ConceptError, r"alpha is \[0.05\]: give a level", {"alpha": [0.05]}),
     "alpha true": (ConceptError, "alpha is True: give a level", {"alpha": True}),
     "alpha not a number": (ConceptError, "alpha is nan: give a level", {"alpha": float("nan")}),
+    "alpha too small": (
+        ConceptError,
+        "more than 100,000 pseudo-concepts: give an alpha of at least 1e-05, or fewer",
+        {"alpha": 1e-9},
+    ),
     "null": (ConceptError, "n_null is 3: give a whole number from 19", {"n_null": 3}),
     "sets": (ConceptError, "n_random_sets is 0", {"n_random_sets": 0}),
     "seed": (ConceptError, "seed is None", {"seed": None}),

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xai_widgets.errors import ConceptError
+
 Values = npt.NDArray[np.float64]
+
+MAX_PSEUDO_CONCEPTS = 100_000
+"""More than this are not drawn: each is fitted, and their weights have to fit into memory."""
 
 
 def stream(seed: int, *key: str | int) -> np.random.Generator:
@@ -63,7 +68,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def n_pseudo_concepts(n_null: int, n_tests: int, alpha: float) -> int:
-    """Return how many pseudo-concepts let the smallest p pass Holm: N >= tests / alpha."""
+    """Return how many pseudo-concepts let the smallest p pass Holm: N >= tests / alpha.
+
+    Raises
+    ------
+    ConceptError
+        If these are more than 100,000.
+    """
+    if n_tests > MAX_PSEUDO_CONCEPTS * alpha * (1 + 1e-9):
+        raise ConceptError(
+            f"alpha is {alpha:g} for {n_tests:,} test{'' if n_tests == 1 else 's'} (concepts x "
+            f"layers), which takes more than {MAX_PSEUDO_CONCEPTS:,} pseudo-concepts: give an "
+            f"alpha of at least {n_tests / MAX_PSEUDO_CONCEPTS:g}, or fewer concepts or layers."
+        )
     return max(n_null, math.ceil(n_tests / alpha - 1e-9))
 
 

@@ -16,6 +16,7 @@ from xai_widgets.concepts.scoring import (
     TcavSteps,
     test_steps,
 )
+from xai_widgets.concepts.statistics import n_pseudo_concepts
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import ConceptError
 from xai_widgets.explainers.base import Progress
@@ -93,6 +94,8 @@ def tcav_steps(evidence: Evidence, request: TcavRequest, fits: Fits | None = Non
     if shared:
         notes = (*notes, f"{shared} random pictures that are a concept's were left out.")
     _check_sets(request, concepts, pool, options)
+    if not options.quick:
+        n_pseudo_concepts(options.n_null, len(concepts) * len(evidence.layers), options.alpha)
     pictures: dict[str, Any] = {key: request.pool[key] for key in pool}
     for found in request.concepts.values():
         pictures |= found
@@ -223,7 +226,8 @@ def tcav(
     n_random_sets
         How many random sets each concept is separated from, each as large as the concept.
     n_null
-        The least number of pseudo-concepts; at least tests / alpha are drawn.
+        The least number of pseudo-concepts; at least tests / alpha are drawn, concepts x layers
+        being the tests, which must not be more than 100,000.
     against
         "random", or "others": sets of the other concepts' examples, a relative CAV. Then p comes
         from shuffling the concept's and the others' examples.
@@ -248,7 +252,8 @@ def tcav(
     Raises
     ------
     ConceptError
-        If a concept is empty or too small, or a layer answers every picture in the same way.
+        If a concept is empty or too small, a layer answers every picture in the same way, or an
+        option makes no sense.
     LayerError, TargetError
         If a layer or a class does not exist.
     ImageError, ModelError, StoreError
