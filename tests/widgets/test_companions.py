@@ -56,6 +56,17 @@ def test_the_button_opens_a_scrubber_of_the_same_picture_and_closes_it(
     assert told(recorded) == {} and scrubber.comm is None
 
 
+def test_a_function_of_the_output_is_a_target_for_both(explorer: xw.Explorer) -> None:
+    scrubber = explorer.look_closer("scrubber")
+
+    def first(scores: Any) -> Any:
+        return scores[:, 0]
+
+    scrubber.target = first
+    assert explorer.target == scrubber.target == {"kind": "function", "name": "first"}
+    assert scrubber.explanation.score == pytest.approx(explorer.explanation.score)
+
+
 def test_what_is_closed_from_python_leaves_the_page_and_goes_with_its_explorer(
     explorer: xw.Explorer, recorded: Recorded
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -173,6 +175,35 @@ def test_many_threads_may_submit_and_every_task_ends_exactly_once() -> None:
         thread.join(30)
     assert all(task.wait(30) for task in tasks)
     assert all(len(work.outcomes) == 1 for group in works for work in group)
+
+
+def test_stopping_cancels_everything_and_waits_for_the_thread() -> None:
+    engine, running, waiting = Engine(), Work(), Work()
+    engine.submit(running.task("a"))
+    assert running.entered.wait(30)
+    engine.submit(waiting.task("b"))
+    thread = engine._thread
+    assert thread is not None
+    stopper = threading.Thread(target=engine.stop, args=(30,))
+    stopper.start()
+    while not waiting.outcomes:  # ended by the one who stops
+        stopper.join(0.01)
+    running.gate.set()
+    stopper.join(30)
+    assert not thread.is_alive() and running.done == 1
+    assert [outcome.kind for outcome in running.outcomes + waiting.outcomes] == ["cancelled"] * 2
+
+
+def test_a_program_that_ends_while_a_widget_computes_ends_in_order() -> None:
+    """A thread that is killed inside of PyTorch aborts the process."""
+    code = """
+import numpy as np, xai_widgets as xw
+model = xw.demo.model("digits")
+pictures = np.zeros((1, 64, 64, 3), np.uint8)
+scrubber = xw.PathScrubber(model, pictures[0], n_steps=512)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
 
 
 def test_the_cache_keeps_the_newest_results_that_fit() -> None:

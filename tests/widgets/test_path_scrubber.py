@@ -322,6 +322,28 @@ def test_a_new_view_and_a_known_question_are_answered_without_the_model(
     assert recorded.final(1)["payload"]["cached"]
 
 
+@pytest.mark.parametrize("name", ["image", "baseline"])
+def test_none_is_refused_and_what_was_there_stays(make: Make, name: str) -> None:
+    scrubber = make()
+    before = getattr(scrubber, name)
+    with pytest.raises(XaiError, match=r"not an image|The baseline"):
+        setattr(scrubber, name, None)
+    assert getattr(scrubber, name) is before
+
+
+def test_a_misspelled_trait_is_a_sentence(make: Make) -> None:
+    with pytest.raises(XaiError, match=r"no trait 'tolerence'.*'tolerance'"):
+        make(tolerence=0.02)
+
+
+def test_a_function_that_fails_is_a_sentence(make: Make) -> None:
+    def broken(outputs: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(XaiError, match="target function 'broken' failed: division by zero"):
+        make(target=broken).explanation
+
+
 def test_the_newest_state_wins_and_every_job_ends_once(make: Make, recorded: Recorded) -> None:
     scrubber = make(n_steps=256)
     for baseline in ("white", "grey", "blur"):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import TargetError, near_matches
+from xai_widgets.errors import TargetError, near_matches, sentence
 from xai_widgets.models.backend import Array, Backend
 
 MaskValues = npt.NDArray[np.float32]
@@ -219,7 +219,8 @@ class FunctionTarget(Target):
 
     def __call__(self, outputs: Array, backend: Backend) -> Array:
         """Return the function's value, [N]."""
-        value = self.function(outputs)
+        with sentence(TargetError, f"The target function {self.name!r} failed"):
+            value = self.function(outputs)
         if tuple(getattr(value, "shape", ())) != (outputs.shape[0],):
             raise TargetError(
                 f"The target function {self.name!r} returned shape "

@@ -7,7 +7,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from xai_widgets.errors import XaiError
+from xai_widgets.errors import XaiError, near_matches
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task, engine_of
@@ -55,6 +55,12 @@ class ToolWidget(anywidget.AnyWidget):
         self._engine = engine or engine_of(model)
         self._owner = object()
         self._sending = threading.Lock()
+        for name in traits:
+            if not self.has_trait(name):
+                known = [trait for trait in self.trait_names() if not trait.startswith("_")]
+                raise StateError(
+                    f"{type(self).__name__} has no trait {name!r}.{near_matches(name, known)}"
+                )
         super().__init__(**traits)
         self.on_msg(self._receive)
 

@@ -1,5 +1,6 @@
 """One worker, one queue and one result cache for each model, shared by all its widgets."""
 
+import atexit
 import threading
 import weakref
 from collections import OrderedDict, deque
@@ -10,6 +11,7 @@ from typing import Any
 from xai_widgets.models.base import ExplainableModel
 
 IDLE_SECONDS = 2.0
+STOP_SECONDS = 20.0
 CACHE_BYTES = 256 * 1024**2
 
 Steps = Generator[None, None, None]
@@ -123,6 +125,7 @@ class Engine:
         self._waiting: deque[Task] = deque()
         self._running: Task | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def submit(self, task: Task) -> Task:
         """Queue a task; older ones of the same owner and lane are cancelled. Returns at once."""
@@ -152,6 +155,20 @@ class Engine:
         for old in replaced:
             old.end(Outcome("cancelled"))
 
+    def stop(self, timeout: float) -> None:
+        """Cancel everything and wait for the thread to end, at most ``timeout`` seconds."""
+        with self._condition:
+            self._stopping = True
+            dropped, thread = list(self._waiting), self._thread
+            self._waiting.clear()
+            if self._running is not None:
+                self._running.cancel()
+            self._condition.notify_all()
+        for task in dropped:
+            task.end(Outcome("cancelled"))
+        if thread is not None:
+            thread.join(timeout)
+
     def _take_waiting(self, owner: Hashable, lane: str | None) -> list[Task]:
         taken = [
             task for task in self._waiting if task.owner == owner and lane in (None, task.lane)
@@ -164,7 +181,8 @@ class Engine:
         while True:
             with self._condition:
                 self._running = None
-                if not self._condition.wait_for(lambda: self._waiting, IDLE_SECONDS):
+                self._condition.wait_for(lambda: self._waiting or self._stopping, IDLE_SECONDS)
+                if not self._waiting:
                     self._thread = None
                     return
                 task = self._running = self._waiting.popleft()
@@ -188,8 +206,17 @@ class _Engines:
         with self._lock:
             return self._engines.setdefault(model, Engine())
 
+    def stop(self) -> None:
+        """Stop every engine before the interpreter ends.
+
+        A thread that is killed inside of a framework takes the process down with it.
+        """
+        for engine in list(self._engines.values()):
+            engine.stop(STOP_SECONDS)
+
 
 _engines = _Engines()
+atexit.register(_engines.stop)
 
 
 def engine_of(model: ExplainableModel) -> Engine:

@@ -88,7 +88,7 @@ class Explorer(ExplorerState, PicturedWidget):
         self._shown = Shown()
         self._task: Task | None = None
         self._segments: dict[str, LabelMap] = {}
-        self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
+        self.functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._checked: dict[str, Any] | None = None
         self._checking: dict[str, Any] | None = None  # progress of the running check
         self._companions = Companions(self, self._tell_opened)
@@ -132,7 +132,7 @@ class Explorer(ExplorerState, PicturedWidget):
         """Return what a request explains: a segmentation's class over the region, if any."""
         wire: dict[str, Any] = request.target or ClassTarget(predicted).to_dict()
         if wire["kind"] == "function":
-            return self._functions[wire["name"]]
+            return self.functions[wire["name"]]
         if self.model.task != "segmentation" or not request.region or wire["kind"] != "class":
             return wire
         mask = region_mask(request.region, image, lambda: self.superpixels(image))

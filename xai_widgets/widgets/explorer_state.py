@@ -26,7 +26,7 @@ class ExplorerState(traitlets.HasTraits):
 
     model: ExplainableModel
     images: ImageSet
-    _functions: dict[str, FunctionTarget]
+    functions: dict[str, FunctionTarget]
 
     image_index = Int(0).tag(sync=True)
     target = traitlets.Any(None, allow_none=True).tag(sync=True)
@@ -55,8 +55,8 @@ class ExplorerState(traitlets.HasTraits):
 
     def _wire_target(self, value: Any) -> dict[str, Any]:
         """Return a target's wire form after checking that there is such a thing."""
-        if isinstance(value, dict) and value.get("name") in self._functions:
-            return self._functions[value["name"]].to_dict()
+        if isinstance(value, dict) and value.get("name") in self.functions:
+            return self.functions[value["name"]].to_dict()
         target = resolve_target(value, self.model.labels, 0)
         if isinstance(target, RegionTarget):
             raise StateError(
@@ -64,7 +64,7 @@ class ExplorerState(traitlets.HasTraits):
                 "and `region` to the region."
             )
         if isinstance(target, FunctionTarget):
-            self._functions[target.name] = target
+            self.functions[target.name] = target
         if target.layer is not None:
             self.model.resolve_layer(target.layer)
         return target.to_dict()

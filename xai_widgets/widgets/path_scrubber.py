@@ -111,7 +111,7 @@ class PathScrubber(ScrubState, PresentJob, PicturedWidget):
         self._others: Callable[[], Any] | None = None if given is None else lambda: given
         self._sent: list[dict[str, Any]] = []
         self._found: Scrubbed | None = None
-        self._functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
+        self.functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._baselines: dict[str, Any] = {}
         self._segments: tuple[str, LabelMap] | None = None
         asked = {"target": target, "baseline": baseline, "n_steps": n_steps}

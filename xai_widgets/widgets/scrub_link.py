@@ -35,6 +35,9 @@ def share(explorer: "Explorer", scrubber: "PathScrubber") -> Callable[[], None]:
     callable
         Parts the two.
     """
+    # Targets that are functions are sent by name; what the name stands for is shared too.
+    explorer.functions.update(scrubber.functions)
+    scrubber.functions = explorer.functions
     link = traitlets.link((explorer, "target"), (scrubber, "target"))
 
     def follow_image(change: Any) -> None:

@@ -21,6 +21,12 @@ MAX_DRAWS = 64
 ASKED = ("target", "baseline", "draws", "n_steps", "tolerance", "path", "precision")
 
 
+class Given(traitlets.Any):
+    """Any value but None, which is checked like the others: `traitlets.Any` lets it pass."""
+
+    allow_none = False
+
+
 class ScrubState(traitlets.HasTraits):
     """The traits of `PathScrubber`, where each is documented.
 
@@ -29,13 +35,13 @@ class ScrubState(traitlets.HasTraits):
     """
 
     model: ExplainableModel
-    _functions: dict[str, FunctionTarget]
+    functions: dict[str, FunctionTarget]
     _baselines: dict[str, Any]
     _others: Callable[[], Any] | None
 
-    image = traitlets.Any()
+    image = Given()
     target = traitlets.Any(None, allow_none=True).tag(sync=True)
-    baseline = traitlets.Any("black").tag(sync=True)
+    baseline = Given("black").tag(sync=True)
     draws = Int(1).tag(sync=True)
     n_steps = Int(64).tag(sync=True)
     tolerance: Any = Float(None, allow_none=True).tag(sync=True)
@@ -55,8 +61,8 @@ class ScrubState(traitlets.HasTraits):
         with as_state_error():
             if value is None:
                 return None
-            if isinstance(value, dict) and value.get("name") in self._functions:
-                return self._functions[value["name"]].to_dict()
+            if isinstance(value, dict) and value.get("name") in self.functions:
+                return self.functions[value["name"]].to_dict()
             target = resolve_target(value, self.model.labels, 0)
             if isinstance(target, RegionTarget):
                 raise StateError(
@@ -64,7 +70,7 @@ class ScrubState(traitlets.HasTraits):
                     "explain for a class over a region."
                 )
             if isinstance(target, FunctionTarget):
-                self._functions[target.name] = target
+                self.functions[target.name] = target
             if target.layer is not None:
                 self.model.resolve_layer(target.layer)
             return target.to_dict()
@@ -72,7 +78,7 @@ class ScrubState(traitlets.HasTraits):
     def asked_target(self, wire: Any) -> Any:
         """Return a target of which only the wire form was kept, functions with their code."""
         if wire is not None and wire["kind"] == "function":
-            return self._functions[wire["name"]]
+            return self.functions[wire["name"]]
         return wire
 
     @validate("baseline")
