@@ -463,6 +463,8 @@ def test_images_of_many_sizes_are_brought_to_the_models(colours: Any) -> None:
 def test_layers_are_the_recommended_one_and_main_ones_before_it() -> None:
     assert layers_of(fresh(), None) == ("stage1", "stage2", "stage3")
     assert layers_of(fresh(), "stage2") == ("stage2",)
+    with pytest.raises(ConceptError, match="list of layers is empty"):
+        layers_of(fresh(), ())
 
 
 # Bad input ------------------------------------------------------------------------------------
@@ -492,6 +494,10 @@ BAD: dict[str, tuple[type[XaiError], str, dict[str, Any]]] = {
     ),
     "unknown layer": (LayerError, "no layer 'featurs'.*'features'", {"layers": "featurs"}),
     "no layers": (ConceptError, "list of layers is empty", {"layers": []}),
+    "a number of layers": (ConceptError, "layers is 5 .int.: give the name", {"layers": 5}),
+    "layers by number": (ConceptError, "list.: give the name of a layer", {"layers": [1, 2]}),
+    "a layer None": (ConceptError, "list.: give the name of a layer", {"layers": [None]}),
+    "layers as bytes": (ConceptError, "bytes.: give the name", {"layers": b"features"}),
     "unknown class": (TargetError, "no class 'zebra'", {"target": "zebra"}),
     "class out of range": (TargetError, "no class 7", {"target": 7}),
     "no class": (ConceptError, "give a class", {"target": None}),

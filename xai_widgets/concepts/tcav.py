@@ -295,6 +295,8 @@ def layers_of(model: ExplainableModel, layers: str | Sequence[str] | None) -> tu
 
     Raises
     ------
+    ConceptError
+        If they are neither a name nor a list of names, or the list is empty.
     LayerError
         If one does not exist, or the model has none.
     """
@@ -303,7 +305,14 @@ def layers_of(model: ExplainableModel, layers: str | Sequence[str] | None) -> tu
         names = [layer.name for layer in model.layers]
         until = model.layers[: names.index(last)]
         return (*[layer.name for layer in until if layer.main][-2:], last)
-    chosen = [layers] if isinstance(layers, str) else list(layers)
+    chosen = [layers] if isinstance(layers, str) else layers
+    if not isinstance(chosen, Sequence) or not all(isinstance(name, str) for name in chosen):
+        raise ConceptError(
+            f"layers is {repr(layers)[:80]} ({type(layers).__name__}): give the name of a layer, "
+            "a list of names, or None for the recommended ones."
+        )
+    if not chosen:
+        raise ConceptError("The list of layers is empty: give at least one, or None.")
     return tuple(dict.fromkeys(model.resolve_layer(name, vectors=True) for name in chosen))
 
 
