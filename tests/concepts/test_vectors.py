@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from tests.concepts.pictures import RECT, noise
 from xai_widgets.concepts.store import ConceptStore
-from xai_widgets.concepts.vectors import Vectors
+from xai_widgets.concepts.vectors import Vectors, from_bytes
 from xai_widgets.errors import StoreError
 
 
@@ -159,6 +159,32 @@ def test_a_damaged_file_is_named_and_does_not_hide_the_others(
     assert len(opened.vectors()) == 1
     (problem,) = opened.problems
     assert "broken.safetensors" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("records", '[[["concept", "stripes"]]]'),
+        ("records", '{"ab": 1}'),
+        ("records", "[[]]"),
+        ("records", "{}"),
+        ("records", "5"),
+        ("details", '[["pooled", true]]'),
+        ("details", "[]"),
+        ("details", "null"),
+        ("library_versions", "[]"),
+    ],
+)
+def test_records_and_details_of_another_form_are_damage(
+    key: str, text: str, store: ConceptStore
+) -> None:
+    path = store.save_vectors(trained())
+    with safe_open(path, "np") as file:
+        texts = file.metadata() | {key: text}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, texts)
+    with pytest.raises(StoreError, match="is damaged and its vectors cannot be read"):
+        from_bytes(path.read_bytes(), "It")
 
 
 def test_a_link_among_the_vectors_is_not_followed(store: ConceptStore, tmp_path: Path) -> None:

@@ -168,6 +168,10 @@ def from_bytes(data: bytes, what: str) -> Vectors:
             parse(texts[key].encode(), what)
             for key in ("vectors", "arrays", "records", "details", "library_versions")
         )
+        # `dict` takes pairs as well, and would make something of what is no record.
+        forms = [isinstance(item, dict) for item in (*records, details, versions)]
+        if not isinstance(records, list) or not all(forms):
+            raise _damaged(what)
         vectors = {}
         for item in listed:
             vector = tensors[item["tensor"]]
@@ -180,10 +184,10 @@ def from_bytes(data: bytes, what: str) -> Vectors:
             data_hash=_clean_hash(texts["training_data_hash"], "data_hash"),
             classifier=texts["classifier"],
             preprocessing=texts["preprocessing"],
-            records=tuple(dict(record) for record in records),
+            records=tuple(records),
             arrays={str(item["name"]): tensors[item["tensor"]] for item in names},
-            details=dict(details),
-            versions={str(key): str(value) for key, value in dict(versions).items()},
+            details=details,
+            versions={str(key): str(value) for key, value in versions.items()},
             created=texts["created"],
         )
     except (KeyError, TypeError, ValueError) as error:
