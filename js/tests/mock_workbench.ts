@@ -40,6 +40,10 @@ const MODULE: Module = {
 };
 
 const COLOURS = ["#4477aa", "#ee6677", "#228833", "#bbbbbb"];
+
+/** A name as the concept store keeps it. */
+const cleaned = (name: string) => name.split(/\s+/).filter(Boolean).join(" ");
+
 export class MockWorkbench {
   revision = 1;
   /** The next maps are the same everywhere. */
@@ -222,12 +226,12 @@ export class MockWorkbench {
     };
     switch (edit.op) {
       case "create_concept":
-        this.#make(edit.name, edit.colour ?? COLOURS[0]);
+        this.#make(cleaned(edit.name), edit.colour ?? COLOURS[0]);
         return `make the concept '${edit.name}'`;
       case "change_concept":
         this.#change(edit.name, (concept) => ({
           ...concept,
-          name: edit.to ?? concept.name,
+          name: cleaned(edit.to ?? concept.name),
           colour: edit.colour ?? concept.colour,
           comment: edit.comment ?? concept.comment,
         }));

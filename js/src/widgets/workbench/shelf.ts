@@ -16,6 +16,9 @@ export interface Shelf extends Part {
   select(position: number): void;
 }
 
+/** A name as the kernel keeps it. */
+const oneLine = (name: string) => name.trim().replace(/\s+/g, " ");
+
 export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shelf {
   const { announce, signal } = context;
   const link = (text: string, action: () => void, title?: string) =>
@@ -83,7 +86,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     add.focus();
   }
   function create(): void {
-    const text = field.value.trim();
+    const text = oneLine(field.value);
     const taken = store.concepts.some((concept) => concept.name.toLowerCase() === text.toLowerCase());
     const fault = text
       ? taken
@@ -109,9 +112,11 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
   });
 
   // The selected concept
-  const rename = textField("Name of the concept", "Name", (to) => {
+  const rename = textField("Name of the concept", "Name", (text) => {
     const { concept } = store;
-    if (!concept || !to) return;
+    const to = oneLine(text);
+    rename.root.value = to;
+    if (!concept || !to || to === concept.name) return;
     awaited = to;
     store.edit({ op: "change_concept", name: concept.name, to });
   });
