@@ -154,6 +154,59 @@ describe("every tool makes an example of the selected concept", () => {
   });
 });
 
+describe("what is not added belongs to its picture", () => {
+  const spoken = () => find(view.root, "[aria-live=polite]").textContent;
+
+  test("a brush stroke is dropped, and said to be", () => {
+    tool("Brush");
+    drag([0.3, 0.5], [0.7, 0.5]);
+    keys("PageDown");
+    expect(spoken()).toBe("This is another picture: what was not added is dropped.");
+    expect(button(view.root, "Add")).toHaveProperty("disabled", true);
+    press(frame(view.root), "z", { ctrlKey: true }); // takes back no stroke of another picture
+    expect(button(view.root, "Add")).toHaveProperty("disabled", true);
+    button(view.root, "Add").click();
+    expect(edits(view)).toEqual([]);
+  });
+
+  test("a redraw is dropped: the next region is an example of its own", () => {
+    tool("Pan");
+    click(0.5, 0.94);
+    button(view.root, "Redraw").click();
+    keys("PageDown");
+    expect(spoken()).toBe("This is another picture: the example keeps its outline.");
+    tool("Rectangle");
+    drag([0.25, 0.25], [0.5, 0.5]);
+    expect(edits(view)).toEqual([
+      {
+        op: "add",
+        concept: "ruler",
+        index: 1,
+        region: { type: "rect", x: 32, y: 32, width: 32, height: 32 },
+      },
+    ]);
+  });
+
+  test("a polygon that is not closed is dropped", () => {
+    tool("Polygon");
+    click(0.25, 0.25);
+    click(0.75, 0.25);
+    keys("PageDown");
+    expect(spoken()).toBe("This is another picture: what was not added is dropped.");
+    click(0.5, 0.75);
+    click(0.25, 0.25);
+    expect(edits(view)).toEqual([]);
+  });
+
+  test("the same picture sent again leaves it as it is", () => {
+    tool("Brush");
+    drag([0.3, 0.5], [0.7, 0.5]);
+    view.model.onSave();
+    keys("Enter");
+    expect(edits(view)).toHaveLength(1);
+  });
+});
+
 test("the examples of a picture are outlined in the colours of their concepts, with their names", () => {
   expect(marks(view.root)).toHaveLength(3);
   const names = [...view.root.querySelectorAll(".xaiw-pane-image .xaiw-names span")].map(
@@ -311,6 +364,51 @@ describe("the shelf", () => {
     expect(edits(view)).toEqual([
       { op: "create_concept", name: "hair", colour: "#4477aa" },
       { op: "add", concept: "hair", index: 0, region: { type: "rect", x: 32, y: 32, width: 32, height: 32 } },
+    ]);
+  });
+  test("a region that waits for a name is added to the picture it was drawn on", async () => {
+    view.close();
+    view = await mountWorkbench({ examples: 0 });
+    await frames();
+    tool("Rectangle");
+    drag([0.25, 0.25], [0.5, 0.5]);
+    keys("PageDown");
+    const field = find<HTMLInputElement>(view.root, '[aria-label="Name of the new concept"]');
+    field.value = "hair";
+    press(field, "Enter");
+    expect(edits(view)[1]).toEqual({
+      op: "add",
+      concept: "hair",
+      index: 0,
+      region: { type: "rect", x: 32, y: 32, width: 32, height: 32 },
+    });
+  });
+
+  test("spaces inside a name are single ones, as the store keeps them", () => {
+    option(view.root, "Concepts", "random").click();
+    button(view.root, "Whole image").click();
+    const field = find<HTMLInputElement>(view.root, '[aria-label="Name of the new concept"]');
+    field.value = " blue   white \u00a0 veil ";
+    press(field, "Enter");
+    expect(edits(view)).toEqual([
+      { op: "create_concept", name: "blue white veil", colour: "#ccbb44" },
+      { op: "add", concept: "blue white veil", index: 0, region: null },
+    ]);
+    expect(view.model.state.concept).toBe("blue white veil");
+    keys("n");
+    field.value = "Blue  white  veil";
+    press(field, "Enter");
+    expect(view.root.textContent).toContain("There is a concept \u201cBlue white veil\u201d already.");
+    button(view.root, "Edit").click();
+    const name = find<HTMLInputElement>(view.root, '[aria-label="Name of the concept"]');
+    for (const text of ["blue  veil", "blue   veil"]) {
+      name.value = text;
+      press(name, "Enter");
+      expect(view.model.state.concept).toBe("blue veil");
+      expect(name.value).toBe("blue veil");
+    }
+    expect(edits(view).slice(2)).toEqual([
+      { op: "change_concept", name: "blue white veil", to: "blue veil" },
     ]);
   });
 });

@@ -13,8 +13,10 @@ export class Desk {
   /** Brushed so far, and what it was before each stroke. */
   pending: Region | null = null;
   #before: (Region | null)[] = [];
-  /** A finished region that waits for its concept to get a name. */
-  waiting: { region: Region | null } | null = null;
+  /** A finished region that waits for its concept to get a name, and the picture it was drawn on. */
+  waiting: { region: Region | null; index: number | undefined } | null = null;
+  /** Picture that strokes and the redrawn example belong to. */
+  #index: number | undefined;
   /** Side of a patch as a share of the picture's shorter side. */
   patch = 0.25;
   show: "picture" | "both" | "map" = "picture";
@@ -74,6 +76,21 @@ export class Desk {
     return had;
   }
 
+  /** On another picture, what is not added to the last one is dropped; what only lacks a name is kept. */
+  turned(abandon: () => boolean): void {
+    const index = this.store.picture?.index;
+    if (index === this.#index) return;
+    this.#index = index;
+    const { redrawing } = this;
+    const had = [abandon(), this.pending, redrawing].some(Boolean);
+    this.pending = this.redrawing = null;
+    this.#before = [];
+    if (!had) return;
+    const what = redrawing ? "the example keeps its outline" : "what was not added is dropped";
+    this.announce(`This is another picture: ${what}.`);
+    this.changed();
+  }
+
   addPending(): void {
     const { pending } = this;
     if (!pending) return;
@@ -111,7 +128,7 @@ export class Desk {
       store.add(concept.name, region);
       this.announce(`${what} added to ${concept.name}.`);
     } else {
-      this.waiting = { region };
+      this.waiting = { region, index: store.picture?.index };
       this.announce("What is it? Name the concept.");
       this.name();
     }
@@ -122,7 +139,7 @@ export class Desk {
   named(concept: string): void {
     const { waiting } = this;
     this.waiting = null;
-    if (waiting) this.store.add(concept, waiting.region);
+    if (waiting) this.store.add(concept, waiting.region, waiting.index);
     this.changed();
   }
 }

@@ -171,8 +171,9 @@ export class WorkbenchStore extends Store {
     this.emit("shelf");
   }
 
-  add(concept: string, region: Region | null): void {
-    if (this.picture) this.edit({ op: "add", concept, index: this.picture.index, region });
+  /** Adds a region of the picture on screen, or of another one. */
+  add(concept: string, region: Region | null, index = this.picture?.index): void {
+    if (index !== undefined) this.edit({ op: "add", concept, index, region });
   }
 
   suggest(concept: string): void {

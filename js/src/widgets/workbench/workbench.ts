@@ -244,6 +244,7 @@ export class Workbench {
     };
 
     const update = (change: Change) => {
+      if (change === "picture") desk.turned(() => views.drawing.abandon());
       for (const part of parts) part.update(change);
       if (store.scores && !complete) finish(store.scores);
       if (!complete) setText(outcome, store.scoresFault);
