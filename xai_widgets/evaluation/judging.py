@@ -4,8 +4,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from xai_widgets.errors import ImageError, XaiError
 from xai_widgets.evaluation.base import Case, Metric, check_attribution
 from xai_widgets.evaluation.controls import SHARED, control_case, hardest
@@ -53,7 +51,7 @@ class Judge:
         index, title
             Its position and its name.
         mask, label
-            Its mask and its true class, or None.
+            Its mask and its true class by name, or None.
         ready
             Finished explanations of it, instead of the methods.
         names
@@ -170,12 +168,8 @@ class _Row:
             probabilities = model.probabilities(outputs)
             if probabilities is not None:
                 self.confidence = float(probabilities[0, best])
-            if label is not None:
-                is_position = isinstance(label, int | np.integer)
-                self.label = model.labels[int(label)] if is_position else str(label)
-                self.correct = self.label == self.predicted
-        elif label is not None:
-            self.label = label
+            self.correct = None if label is None else label == self.predicted
+        self.label = label
 
     def measured(self, case: Case, metric: Metric) -> Found:
         """Measure one case and its controls."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from xai_widgets.errors import MapError, MetricError, XaiError
 from xai_widgets.evaluation.base import Metric, drain
+from xai_widgets.evaluation.checks import true_labels
 from xai_widgets.evaluation.judging import Judge
 from xai_widgets.evaluation.normalise import Normalisation
 from xai_widgets.evaluation.records import Record, with_intervals
@@ -14,6 +15,7 @@ from xai_widgets.evaluation.subjects import subjects
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
+from xai_widgets.models.targets import resolve_target
 
 RESERVED = frozenset(Record.__annotations__)
 
@@ -75,7 +77,8 @@ def evaluate(
     target
         What to explain, as in `explain`; None for each picture's predicted class.
     labels
-        The true classes, positions or labels: records then say "correct".
+        The true classes, positions or labels, None where one is not known: records then say
+        "correct".
     columns
         More columns for the records, to slice by: name -> one value a picture.
     normalisation
@@ -98,7 +101,8 @@ def evaluate(
     Raises
     ------
     XaiError
-        If a method, metric, parameter or the number of masks, labels or columns is wrong.
+        If a method, metric, target, label, parameter or the number of masks, labels or columns is
+        wrong; before anything is computed.
     """
     stream = evaluate_stream(
         model,
@@ -157,11 +161,18 @@ def evaluate_stream(
         pictures = images if isinstance(images, ImageSet) else ImageSet(images)
         chosen = subjects(methods)
         names = [subject.label for subject in chosen]
+        if loaded is not None:
+            # Only what the target names is checked here: what it becomes depends on the picture.
+            known = resolve_target(target, loaded.labels, 0)
+            if known.layer is not None:
+                loaded.resolve_layer(known.layer)
     n = len(pictures)
     given = {
         **_per_picture({"masks": masks, "labels": labels}, n),
         **_per_picture(dict(columns or {}), n),
     }
+    if loaded is not None:
+        given["labels"] = true_labels(given["labels"], loaded.labels)
     clash = RESERVED & set(columns or {})
     if clash:
         raise MetricError(f"A column cannot be called {sorted(clash)[0]!r}: records have that one.")
