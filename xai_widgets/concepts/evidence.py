@@ -1,6 +1,5 @@
 """`Evidence`: what a model shows of many pictures at some layers, each of them computed once."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.concepts.features import features
+from xai_widgets.concepts.remembered import Retained, Shared
 from xai_widgets.errors import ConceptError, ModelError
 from xai_widgets.explainers.base import Progress
 from xai_widgets.models.base import ExplainableModel
@@ -50,57 +50,6 @@ class Predictions:
     scores: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class _Retained:
-    """A forward pass that other targets can start from."""
-
-    keys: tuple[str, ...]
-    layers: frozenset[str]
-    passed: LayerPass
-
-
-class _Known:
-    """What was computed, as much of it as fits into some bytes: the newest."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._rows: OrderedDict[Hashable, Any] = OrderedDict()
-        self._nbytes = 0
-
-    def get(self, key: Hashable) -> Any | None:
-        row = self._rows.get(key)
-        if row is not None:
-            self._rows.move_to_end(key)
-        return row
-
-    def put(self, key: Hashable, row: Any) -> None:
-        old = self._rows.pop(key, None)
-        self._rows[key] = row
-        self._nbytes += row.nbytes - (0 if old is None else old.nbytes)
-        while self._nbytes > self._limit:
-            self._nbytes -= self._rows.popitem(last=False)[1].nbytes
-
-    def clear(self) -> None:
-        self._rows.clear()
-        self._nbytes = 0
-
-
-class _Shared:
-    """What views of the same evidence have in common."""
-
-    def __init__(self, model: ExplainableModel, cached: int, retained: int) -> None:
-        self.known = _Known(cached)
-        self.retained: list[_Retained] = []
-        self.retained_bytes = retained
-        self.fingerprint = model.fingerprint
-
-    def keep(self, entry: _Retained) -> None:
-        self.retained.append(entry)
-        sizes = [old.passed.nbytes for old in self.retained]
-        while sizes and sum(sizes) > self.retained_bytes:
-            del self.retained[0], sizes[0]
-
-
 class Evidence:
     """Activations, gradients and predictions of pictures by key, from as few passes as possible.
 
@@ -133,6 +82,8 @@ class Evidence:
 
     Raises
     ------
+    ConceptError
+        If the list of layers is empty.
     LayerError
         If a layer does not exist.
     """
@@ -151,13 +102,15 @@ class Evidence:
         if not self.layers:
             raise ConceptError("The list of layers is empty: give at least one, or None.")
         self.pooled = pooled
-        self._shared = _Shared(model, cached_bytes, retained_bytes)
+        self._shared = Shared(model, cached_bytes, retained_bytes)
 
     def at(self, layers: Sequence[str] | None = None, pooled: bool | None = None) -> "Evidence":
         """Return a view with other layers or pooling, which shares all that is known.
 
         Raises
         ------
+        ConceptError
+            If the list of layers is empty.
         LayerError
             If a layer does not exist.
         """
@@ -258,7 +211,7 @@ class Evidence:
             passed = self.model.recorded(_batch(images), self.layers)
             self._put_activations(keys, passed, found)
             differentiate(keys, passed)
-            self._shared.keep(_Retained(tuple(keys), frozenset(self.layers), passed))
+            self._shared.keep(Retained(tuple(keys), frozenset(self.layers), passed))
 
         yield from self._in_chunks(missing, compute, total)
         return {layer: self._stacked(pictures, kind, found) for layer, kind in kinds.items()}
@@ -322,7 +275,7 @@ class Evidence:
             done += len(chunk)
             yield Progress(done, total)
 
-    def _retained_for(self, missing: Mapping[str, Any]) -> list[_Retained]:
+    def _retained_for(self, missing: Mapping[str, Any]) -> list[Retained]:
         """Return the passes that hold pictures of which something is missing."""
         wanted, found = set(missing), []
         for entry in reversed(self._shared.retained):
