@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -339,6 +340,29 @@ def test_another_class_and_one_example_less_need_no_forward_pass(
     assert by_name["stripes"]["magnitude"] == pytest.approx(first.records[0]["magnitude"], abs=1)
     assert other.records[0]["class"] == "horse"
     assert other.records[0]["magnitude"] != first.records[0]["magnitude"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_tcav_keeps_features_with_the_model_and_no_forward_pass(
+    cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fresh()
+    counted = Counted(model, monkeypatch)
+    images, concepts, pool = small()
+    held: list[int] = []
+
+    def told(step: Any) -> None:
+        held.append(len(vars(model)["_tcav"].evidence._shared.retained))
+        if cancelled and "pseudo-concepts" in step.text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if cancelled else contextlib.nullcontext():
+        tcav(model, images, "zebra", concepts, random=pool, progress=told, **OPTIONS)
+    assert max(held) > 0
+    assert vars(model)["_tcav"].evidence._shared.retained == []
+    counted.forwards = 0
+    tcav(model, images, "horse", concepts, random=pool, **OPTIONS)
+    assert counted.forwards == len(images)  # for the new gradients alone
 
 
 def test_what_was_fitted_once_gives_what_it_gives_anew() -> None:

@@ -127,6 +127,10 @@ class Evidence:
         self._shared.known.clear()
         self._shared.retained.clear()
 
+    def release_passes(self) -> None:
+        """Give the memory of forward passes back; features and gradients stay known."""
+        self._shared.retained.clear()
+
     def activations_of(self, pictures: Pictures) -> Steps[dict[str, Floats]]:
         """Return the activations of pictures by layer, [N, D], in their order.
 

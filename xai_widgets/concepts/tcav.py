@@ -26,6 +26,9 @@ from xai_widgets.models.loading import load
 MIN_POOL_CROPS = 200
 """Random crops that are cut where no random pictures are given, or four times a concept's size."""
 
+KEPT_FEATURES_BYTES = 512_000_000
+KEPT_PASSES_BYTES = 256_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class TcavRequest:
@@ -164,7 +167,10 @@ def _kept_of(model: ExplainableModel, layers: Sequence[str]) -> _Kept:
     # weak references would thereby keep for ever.
     own = vars(model)
     if "_tcav" not in own:
-        own["_tcav"] = _Kept(Evidence(model, layers), Fits())
+        evidence = Evidence(
+            model, layers, cached_bytes=KEPT_FEATURES_BYTES, retained_bytes=KEPT_PASSES_BYTES
+        )
+        own["_tcav"] = _Kept(evidence, Fits())
     kept: _Kept = own["_tcav"]
     return kept
 
@@ -199,6 +205,11 @@ def tcav(
     than three times a concept's examples), concept and pool are shuffled together, which is valid
     for any size. The t-test over random sets that other tools offer is not: these runs share
     one concept, so they are not independent.
+
+    What is computed is kept with the loaded model, for as long as that lives and its weights stay
+    the same: features and gradients (512 MB at most) and what was fitted (256 MiB), so that another
+    class or concept runs only pictures that are new. Forward passes (256 MB) are let go of when the
+    call ends. Load the model anew to start without any of it.
 
     Parameters
     ----------
@@ -279,15 +290,20 @@ def tcav(
     evidence = kept.evidence.at(places, bool(pooled))
     request = _request(images, target, concepts, random, options)
     steps = tcav_steps(evidence, request, kept.fits)
-    while True:
+    try:
+        while True:
+            with loaded.lock:
+                try:
+                    step = next(steps)
+                except StopIteration as stop:
+                    result: TcavResult = stop.value
+                    return result.records
+            if progress is not None:
+                progress(step)
+    finally:
         with loaded.lock:
-            try:
-                step = next(steps)
-            except StopIteration as stop:
-                result: TcavResult = stop.value
-                return result.records
-        if progress is not None:
-            progress(step)
+            steps.close()
+            evidence.release_passes()
 
 
 def layers_of(model: ExplainableModel, layers: str | Sequence[str] | None) -> tuple[str, ...]:
