@@ -126,7 +126,7 @@ def test_scores_without_a_probability_have_no_range() -> None:
     [
         ("deletoin", {}, "Did you mean 'deletion'"),
         ("deletion", {"steps": 3}, "Did you mean 'n_steps'"),
-        ("infidelity", {"perturbation": "circle"}, "use square or noise"),
+        ("infidelity", {"perturbation": "circle"}, "'square', 'noise'"),
     ],
 )
 def test_a_mistyped_metric_is_refused(name: str, parameters: Any, text: str) -> None:
@@ -135,7 +135,7 @@ def test_a_mistyped_metric_is_refused(name: str, parameters: Any, text: str) -> 
 
 
 def test_an_unknown_order_is_refused() -> None:
-    with pytest.raises(MetricError, match="signed, absolute"):
+    with pytest.raises(MetricError, match="'signed', 'absolute'"):
         score("deletion", order="random")
 
 

@@ -1,6 +1,6 @@
 """Whether methods agree with each other: rank correlation between their maps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MapError
 from xai_widgets.evaluation.base import Case, Metric, channel_sum
-from xai_widgets.evaluation.similarity import similarity
+from xai_widgets.evaluation.checks import Check, choice
+from xai_widgets.evaluation.similarity import SIGNS, SIMILARITIES, similarity
 
 
 def agreement_matrix(
@@ -67,6 +68,7 @@ class Agreement(Metric):
     judges: ClassVar[bool] = False
     reference: ClassVar[str] = "Krishna et al. 2022, arXiv:2202.01602"
     needs: ClassVar[tuple[str, ...]] = ("others",)
+    checks: ClassVar[Mapping[str, Check]] = {"kind": choice(SIMILARITIES), "sign": choice(SIGNS)}
 
     kind: str = "spearman"
     sign: str = "absolute"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import MapError, MetricError
+from xai_widgets.evaluation.checks import Check
 from xai_widgets.evaluation.normalise import Map, Normalisation, finite, inside_picture
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
@@ -147,6 +148,8 @@ class Metric(ABC):
         The maps it is also computed for: "edges" (a Sobel map of the picture, which no model
         entered), "random" (noise), "zero" (no map), "random_weights" (the same method on the same
         network with other weights).
+    checks
+        What each parameter must be, by its name.
     """
 
     name: ClassVar[str]
@@ -162,6 +165,19 @@ class Metric(ABC):
     reference: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     controls: ClassVar[tuple[str, ...]] = ("edges",)
+    checks: ClassVar[Mapping[str, Check]] = {}
+
+    def __post_init__(self) -> None:
+        """Check the parameters.
+
+        Raises
+        ------
+        MetricError
+            If one has another type, or is out of its range.
+        """
+        for name, check in self.checks.items():
+            value = check(f"{name} of {self.title}", getattr(self, name))
+            object.__setattr__(self, name, value)
 
     def score(self, case: Case) -> float:
         """Return the score of a case, at once."""

@@ -1,10 +1,71 @@
 """Checks of what a user gives: each returns the value as plain Python, or says what to give."""
 
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from xai_widgets.errors import MetricError, near_matches
+
+Check = Callable[[str, Any], Any]
+"""From what to call a parameter, and its value, to the value."""
+
+
+def whole(least: int) -> Check:
+    """Return a check for whole numbers of at least ``least``."""
+
+    def check(name: str, value: Any) -> int:
+        try:
+            number = None if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = None
+        if number is None or number < least:
+            raise MetricError(f"{name} is {value!r}: give a whole number of at least {least}.")
+        return number
+
+    return check
+
+
+def number(above: float, up_to: float = math.inf, *, none: bool = False) -> Check:
+    """Return a check for finite numbers above ``above``, up to ``up_to``; None where allowed."""
+    ends = f"above {above:g}" + ("" if up_to == math.inf else f", up to {up_to:g}")
+
+    def check(name: str, value: Any) -> float | None:
+        if value is None and none:
+            return None
+        if not is_number(value) or not above < value <= up_to:
+            raise MetricError(
+                f"{name} is {value!r}: give a number {ends}{', or None' if none else ''}."
+            )
+        return value if isinstance(value, int) else float(value)
+
+    return check
+
+
+def choice(known: Sequence[str]) -> Check:
+    """Return a check for one of several texts."""
+
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise MetricError(f"{name} cannot be {value!r}.{near_matches(str(value), known)}")
+        return value
+
+    return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check what is either True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise MetricError(f"{name} is {value!r}: give True or False.")
+    return bool(value)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is one finite number, of Python or NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def true_labels(given: Sequence[Any], names: Sequence[str]) -> list[str | None]:

@@ -1,5 +1,6 @@
 """How much of the picture a map points at: entropy and sparseness of the standardised map."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.evaluation.base import Case, Metric
+from xai_widgets.evaluation.checks import Check, flag
 
 
 def entropy(values: npt.ArrayLike) -> float:
@@ -48,6 +50,7 @@ class Complexity(Metric):
     meaning: ClassVar[str] = "the map points at few pixels; says nothing on whether these matter"
     judges: ClassVar[bool] = False
     reference: ClassVar[str] = "Bhatt et al. 2020, arXiv:2005.00631"
+    checks: ClassVar[Mapping[str, Check]] = {"relative": flag}
 
     relative: bool = False
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MetricError
 from xai_widgets.evaluation.base import Case
+from xai_widgets.evaluation.checks import whole
 from xai_widgets.explainers.baselines import baseline_values
 from xai_widgets.explainers.masking import chunks
 from xai_widgets.models.backend import Array
@@ -134,6 +135,7 @@ def curve_steps(
             f"A curve of kind {kind!r} in order {order!r} does not exist: use one of "
             f"{', '.join(KINDS)}, and one of {', '.join(ORDERS)}."
         )
+    whole(1)("n_steps", n_steps)
     assert case.model is not None and case.target is not None
     model, backend, image = case.model, case.model.backend, case.image
     filled = baseline_values(model, image, fill, case.seed)

@@ -1,15 +1,15 @@
 """Whether the model uses what a map points at: deletion, insertion, pixel-flipping, infidelity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import MetricError
 from xai_widgets.evaluation.base import Case, Metric, Steps
-from xai_widgets.evaluation.curves import curve_steps, has_probability
+from xai_widgets.evaluation.checks import Check, choice, flag, number, whole
+from xai_widgets.evaluation.curves import ORDERS, curve_steps, has_probability
 from xai_widgets.explainers.baselines import baseline_values, colour_values
 from xai_widgets.explainers.masking import chunks, whole_score
 
@@ -28,6 +28,7 @@ class _Curved(Metric):
     reference: ClassVar[str] = "Petsiuk et al. 2018, arXiv:1806.07421"
     needs: ClassVar[tuple[str, ...]] = ("model",)
     controls: ClassVar[tuple[str, ...]] = ("random",)
+    checks: ClassVar[Mapping[str, Check]] = {"n_steps": whole(1), "order": choice(ORDERS)}
 
     n_steps: int = 100
     fill: Any = "mean"
@@ -132,6 +133,11 @@ class PixelFlipping(Metric):
     reference: ClassVar[str] = "Samek et al. 2017, arXiv:1509.06321"
     needs: ClassVar[tuple[str, ...]] = ("model",)
     controls: ClassVar[tuple[str, ...]] = ("random",)
+    checks: ClassVar[Mapping[str, Check]] = {
+        "n_steps": whole(1),
+        "share": number(0, 1),
+        "order": choice(ORDERS),
+    }
 
     n_steps: int = 30
     share: float = 0.3
@@ -205,18 +211,18 @@ class Infidelity(Metric):
     reference: ClassVar[str] = "Yeh et al. 2019, arXiv:1901.09392"
     needs: ClassVar[tuple[str, ...]] = ("model",)
     controls: ClassVar[tuple[str, ...]] = ("zero",)
+    checks: ClassVar[Mapping[str, Check]] = {
+        "perturbation": choice(("square", "noise")),
+        "n_samples": whole(1),
+        "size": number(0, 1),
+        "rescale": flag,
+    }
 
     perturbation: str = "square"
     n_samples: int = 64
     size: float = 0.15
     fill: Any = "mean"
     rescale: bool = True
-
-    def __post_init__(self) -> None:
-        if self.perturbation not in ("square", "noise"):
-            raise MetricError(
-                f"perturbation of Infidelity cannot be {self.perturbation!r}: use square or noise."
-            )
 
     def steps(self, case: Case) -> Steps:
         """Return the mean squared error; the drops hold for all maps of an image."""

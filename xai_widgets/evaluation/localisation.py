@@ -1,5 +1,6 @@
 """Whether a map lies where the answer lies: against a mask of what decides, on the input grid."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MapError
 from xai_widgets.evaluation.base import Case, Mask, Metric
+from xai_widgets.evaluation.checks import Check, number
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import placed_share
 
@@ -228,6 +230,7 @@ class TopAreaIoU(_Localisation):
     meaning: ClassVar[str] = "the strongest pixels and the mask cover each other"
     failing: ClassVar[str] = "a control's strongest pixels and the mask cover each other better"
     reference: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391"
+    checks: ClassVar[Mapping[str, Check]] = {"share": number(0, 1, none=True)}
 
     share: float | None = None
 

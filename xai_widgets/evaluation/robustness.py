@@ -1,5 +1,6 @@
 """Whether a map stays when the picture hardly changes: max-sensitivity, and three stabilities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.evaluation.base import Case, Metric, Steps, channel_sum
+from xai_widgets.evaluation.checks import Check, number, whole
 from xai_widgets.evaluation.normalise import Map
 from xai_widgets.evaluation.similarity import spearman
 from xai_widgets.explainers.baselines import colour_values
@@ -47,6 +49,7 @@ class MaxSensitivity(Metric):
     judges: ClassVar[bool] = False
     reference: ClassVar[str] = "Yeh et al. 2019, arXiv:1901.09392"
     needs: ClassVar[tuple[str, ...]] = ("model", "method")
+    checks: ClassVar[Mapping[str, Check]] = {"n_samples": whole(1), "radius": number(0)}
 
     n_samples: int = 10
     radius: float = 0.02
@@ -113,6 +116,7 @@ class ShiftStability(_Stability):
     title: ClassVar[str] = "Stability under shifts"
     meaning: ClassVar[str] = "the map moves along when the picture is moved by some pixels"
     judges: ClassVar[bool] = False
+    checks: ClassVar[Mapping[str, Check]] = {"pixels": whole(1)}
 
     pixels: int = 2
 
@@ -145,6 +149,7 @@ class NoiseStability(_Stability):
     title: ClassVar[str] = "Stability under noise"
     meaning: ClassVar[str] = "camera noise does not change the map"
     judges: ClassVar[bool] = False
+    checks: ClassVar[Mapping[str, Check]] = {"level": number(0), "n_samples": whole(1)}
 
     level: float = 4.0
     n_samples: int = 4
@@ -166,7 +171,7 @@ class LightingStability(_Stability):
     Attributes
     ----------
     factor
-        What the display levels are multiplied with, and divided by.
+        What the display levels are multiplied with, and divided by; above 1.
 
     References
     ----------
@@ -177,6 +182,7 @@ class LightingStability(_Stability):
     title: ClassVar[str] = "Stability under lighting"
     meaning: ClassVar[str] = "a little more or less light does not change the map"
     judges: ClassVar[bool] = False
+    checks: ClassVar[Mapping[str, Check]] = {"factor": number(1)}
 
     factor: float = 1.1
 

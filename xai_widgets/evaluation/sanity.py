@@ -1,13 +1,15 @@
 """Whether a map depends on what the model learned: randomised weights, randomised labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from xai_widgets.evaluation.base import Case, Metric, Steps, channel_sum
-from xai_widgets.evaluation.cascade import cascade_steps
-from xai_widgets.evaluation.similarity import similarity
+from xai_widgets.evaluation.cascade import MODES, cascade_steps
+from xai_widgets.evaluation.checks import Check, choice, flag, whole
+from xai_widgets.evaluation.similarity import SIGNS, SIMILARITIES, similarity
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class WeightRandomisation(_Sanity):
         "another network gives the same map, so it shows the picture more than what was learned"
     )
     needs: ClassVar[tuple[str, ...]] = ("model", "method")
+    checks: ClassVar[Mapping[str, Check]] = {
+        "mode": choice(MODES),
+        "n_stages": whole(0),
+        "last": flag,
+        "kind": choice(SIMILARITIES),
+        "sign": choice(SIGNS),
+        "n_seeds": whole(1),
+    }
 
     mode: str = "cascade"
     n_stages: int = 2
@@ -98,6 +108,7 @@ class DataRandomisation(_Sanity):
     meaning: ClassVar[str] = "a network that learned random labels gives another map"
     failing: ClassVar[str] = "a network that learned random labels gives the same map"
     needs: ClassVar[tuple[str, ...]] = ("random_label_model",)
+    checks: ClassVar[Mapping[str, Check]] = {"kind": choice(SIMILARITIES), "sign": choice(SIGNS)}
 
     kind: str = "spearman"
     sign: str = "signed"

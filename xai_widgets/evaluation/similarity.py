@@ -6,6 +6,7 @@ import numpy.typing as npt
 from xai_widgets.errors import MetricError, near_matches
 
 SIMILARITIES = ("spearman", "ssim")
+SIGNS = ("signed", "absolute")
 
 
 def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
@@ -56,7 +57,7 @@ def similarity(one: npt.ArrayLike, other: npt.ArrayLike, kind: str, sign: str = 
         raise MetricError(
             f"There is no similarity {kind!r}.{near_matches(str(kind), SIMILARITIES)}"
         )
-    if sign not in ("signed", "absolute"):
+    if sign not in SIGNS:
         raise MetricError(f"sign cannot be {sign!r} here: use signed or absolute.")
     pair = [np.abs(values) if sign == "absolute" else np.asarray(values) for values in (one, other)]
     return spearman(*pair) if kind == "spearman" else ssim(*pair)
