@@ -234,3 +234,18 @@ def test_a_transformer_is_tested_mapped_and_searched_like_any_other(
     assert not recorded.of("map", revision=workbench._revision)
     assert recorded.of("sweep", revision=workbench._revision)
     workbench.close()
+
+
+def test_scores_of_other_images_are_never_taken_for_those_of_a_workbench(
+    make: Make, recorded: Recorded, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_widgets.widgets import concept_job
+
+    # As where the images of a closed workbench have left their place in memory to others.
+    monkeypatch.setattr(concept_job, "id", lambda thing: 1, raising=False)
+    rng = np.random.default_rng(3)
+    first, second = (rng.integers(0, high, (6, 32, 32, 3), dtype=np.uint8) for high in (256, 90))
+    found = make(first, layers=["stem"], testing=True).records
+    other = make(second, layers=["stem"], testing=True)
+    assert other.records != found
+    assert [m["payload"]["cached"] for m in recorded.of("result")] == [False, False]

@@ -111,7 +111,7 @@ class ConceptJob:
             question,
             trained_with,
             tuple(workbench.store.names),
-            id(workbench.images),
+            workbench._owner,  # stands for its images and their classes
         )
         cache = workbench._engine.cache
         scored: Scored | None = cache.get(key)
