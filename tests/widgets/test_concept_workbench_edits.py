@@ -275,3 +275,18 @@ def test_queued_work_is_done_in_order_and_an_error_does_not_stop_it(
     gate.set()
     assert queue.wait(30)
     assert done == [True, *range(20)] and len(raised) == 1
+
+
+def test_a_step_whose_example_another_program_removed_does_not_bar_those_before_it(
+    desk: Desk, pictures: np.ndarray
+) -> None:
+    one = desk.ids("stripes")[0]
+    desk.edit("change", ids=[one], included=False)
+    Desk(desk.store.folder, pictures).edit("remove", ids=[one])
+    desk.edit("create_concept", name="ruler")  # merges what the other program did
+    desk.edit("undo")
+    with pytest.raises(XaiError, match="taken out of the history"):
+        desk.edit("undo")
+    assert desk.editor.undo_text == "add an example to 'spots'"
+    desk.edit("undo")
+    assert desk.ids("spots") == []

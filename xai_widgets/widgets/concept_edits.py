@@ -9,7 +9,7 @@ import numpy as np
 from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.concepts.records import Concept, Removal
 from xai_widgets.concepts.store import ConceptStore
-from xai_widgets.errors import XaiError
+from xai_widgets.errors import StoreConflict, StoreError, XaiError
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.widgets.concept_pictures import Pictures
 from xai_widgets.widgets.regions import check_region, encode_runs
@@ -123,7 +123,15 @@ class Editor:
     ) -> None:
         if not source:
             raise EditError(f"There is nothing to {verb}.")
-        do(source[-1])
+        try:
+            do(source[-1])
+        except StoreConflict:
+            raise
+        except StoreError as error:
+            if isinstance(error.__cause__, OSError):
+                raise  # the disk refused: it may work later
+            source.pop()  # what it was about is gone for good: it must not bar the steps behind it
+            raise EditError(f"{error} That step was taken out of the history.") from error
         target.append(source.pop())
 
     # Concepts -----------------------------------------------------------------------------
