@@ -41,7 +41,7 @@ test: $(VENV)/.stamp-dev js/node_modules/.stamp $(BUNDLE) browser
 	cd js && npm run --silent typecheck
 	export $(BROWSER) && cd js && npm run --silent test
 	export $(BROWSER) && $(BIN)/python -m pytest \
-		--numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+		--numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.stamp-dev $(BUNDLE) browser
 	export $(BROWSER) && $(BIN)/python -m benchmarks $(ARGS)
