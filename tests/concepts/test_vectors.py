@@ -103,6 +103,28 @@ def test_a_later_test_of_the_same_takes_the_place_of_the_earlier(store: ConceptS
     assert sorted(v.data_hash[0] for v in store.vectors()) == ["d", "e"]
 
 
+def test_what_a_test_found_makes_no_other_file(store: ConceptStore) -> None:
+    settings = {"pooled": True, "targets": [3], "alpha": 0.05}
+    findings = {"note": "once", "n_images": 7, "images": "ab", "target_text": "zebra"}
+    first = store.save_vectors(trained(details={**findings, **settings}))
+    again = trained(details={**dict(reversed(settings.items())), "note": None, "n_images": 9})
+    assert store.save_vectors(again) == first
+    for other in ({"classifier": "svm"}, {"preprocessing": "resize 64"}):
+        assert store.save_vectors(trained(details=settings, **other)) != first
+    assert len(store.vectors()) == 3
+    assert {"note": None, "n_images": 9}.items() <= store.vectors("m" * 32)[2].details.items()
+
+
+def test_files_that_a_later_test_supersedes_are_deleted(store: ConceptStore) -> None:
+    path = store.save_vectors(trained())
+    path.rename(path.with_name("ridge-0123456789abcdef.safetensors"))
+    other = store.save_vectors(trained(details={"pooled": False}))
+    damaged = path.with_name("ridge-broken.safetensors")
+    damaged.write_bytes(b"x")
+    assert store.save_vectors(trained(data_hash="e" * 32)) == path
+    assert set(path.parent.iterdir()) == {path, other, damaged}
+
+
 def test_the_newest_come_first(store: ConceptStore) -> None:
     for day in (2, 3, 1):
         store.save_vectors(

@@ -48,7 +48,8 @@ class ConceptStore(ExampleStore):
     def save_vectors(self, vectors: Vectors) -> Path:
         """Keep what a test has trained and found; on return it is on disk.
 
-        A later test of the same model with the same classifier and details takes its place.
+        A later test of the same model with the same settings takes its place: files of earlier
+        ones, whatever they are called, are deleted.
 
         Returns
         -------
@@ -64,6 +65,9 @@ class ConceptStore(ExampleStore):
         change = Change()
         change.write(path, vectors.to_bytes())
         with self._files.alone(to_write=True):
+            for file in self._vector_files():
+                if file != self.folder / path and _is_of(file, vectors.file_stem):
+                    change.delete(f"{VECTORS}/{file.name}")
             change.commit(self.folder)
         return self.folder / path
 
@@ -80,11 +84,7 @@ class ConceptStore(ExampleStore):
             Only those that were trained with this data; see `data_hash`.
         """
         found, damaged = [], []
-        folder = self.folder / VECTORS
-        files = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
-        for path in files:
-            if path.suffix != SUFFIX or not SLUG.fullmatch(path.stem):
-                continue
+        for path in self._vector_files():
             try:
                 found.append(from_bytes(read_bytes(path, MAX_BYTES), f"'{VECTORS}/{path.name}'"))
             except StoreError as error:
@@ -96,6 +96,11 @@ class ConceptStore(ExampleStore):
             if model_hash in (None, vectors.model_hash) and data_hash in (None, vectors.data_hash)
         ]
         return tuple(sorted(wanted, key=lambda vectors: vectors.created, reverse=True))
+
+    def _vector_files(self) -> list[Path]:
+        folder = self.folder / VECTORS
+        files = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+        return [path for path in files if path.suffix == SUFFIX and SLUG.fullmatch(path.stem)]
 
     # Other programs' formats
 
@@ -150,3 +155,11 @@ class ConceptStore(ExampleStore):
     def export_folder(self, path: str | Path) -> Transfer:
         """Write the crops of the included examples into a new folder."""
         return folders.write(self, path)
+
+
+def _is_of(path: Path, stem: str) -> bool:
+    """Say whether a file of vectors would be called like this now; a damaged one stays."""
+    try:
+        return from_bytes(read_bytes(path, MAX_BYTES), path.name).file_stem == stem
+    except StoreError:
+        return False

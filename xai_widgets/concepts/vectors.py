@@ -26,6 +26,9 @@ MAX_BYTES = 512_000_000
 MAX_HEADER = 64_000_000
 PACKAGES = ("numpy", "scikit-learn", "torch", "keras", "tensorflow", "tensorflow-cpu")
 
+FINDINGS = frozenset({"target_text", "n_images", "note", "images"})
+"""Keys of the details that say what a test found or looked at, and are no setting of it."""
+
 Values = npt.NDArray[np.float32]
 _HASH = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
@@ -67,7 +70,8 @@ class Vectors:
     arrays
         {name: array}: anything else worth keeping, such as derivatives.
     details
-        Anything else that JSON can hold, such as the settings of the test.
+        Anything else that JSON can hold: settings of the test, and under the keys `FINDINGS` what
+        is none.
     versions
         {library: version}; those of this program by default.
     created
@@ -89,11 +93,13 @@ class Vectors:
 
     @property
     def file_stem(self) -> str:
-        """The name of its file without its ending: one per model, classifier and details."""
-        settings = _json(dict(self.details))
-        digest = blake2b(
-            "\0".join([self.model_hash, self.classifier, settings]).encode(), digest_size=8
-        )
+        """The name of its file without its ending: one per model as it was loaded, and settings.
+
+        These are the classifier and all details but `FINDINGS`.
+        """
+        details = {key: self.details[key] for key in sorted(self.details.keys() - FINDINGS)}
+        parts = [self.model_hash, self.preprocessing, self.classifier, _json(details)]
+        digest = blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=8)
         readable = re.sub(r"[^a-z0-9]+", "-", self.classifier.lower()).strip("-")[:20] or "vectors"
         return f"{readable}-{digest.hexdigest()}"
 
