@@ -170,6 +170,14 @@ def test_bad_maps_are_refused_with_a_sentence(values: Any, text: str) -> None:
         ({"baseline_quantile": 1.0}, "from 0 to below 1"),
         ({"clip": 0}, "percentile above 0"),
         ({"channels": "median"}, "channels cannot be"),
+        ({"clip": "x"}, "clip is 'x'"),
+        ({"clip": np.nan}, "percentile above 0"),
+        ({"baseline_quantile": "a"}, "baseline_quantile is 'a'"),
+        ({"size": 8}, r"size is 8: give \(height, width\)"),
+        ({"size": (0, 8)}, "two whole numbers of at least 1"),
+        ({"size": (8.5, 8)}, "two whole numbers"),
+        ({"size": (8, 8, 3)}, "two whole numbers"),
+        ({"size": "88"}, "two whole numbers"),
     ],
 )
 def test_bad_parameters_are_refused_with_a_sentence(options: Any, text: str) -> None:

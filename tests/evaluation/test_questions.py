@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import xai_widgets as xw
-from xai_widgets.errors import TargetError, XaiError
-from xai_widgets.evaluation import evaluate_stream
+from xai_widgets.errors import MetricError, TargetError, XaiError
+from xai_widgets.evaluation import evaluate_stream, summarise
 
 N = 2
 
@@ -79,3 +80,45 @@ def test_labels_may_be_positions_names_or_unknown(
         found = xw.evaluate(model, data.images, "gradient", "complexity", labels=labels)
         assert [record["label"] for record in found] == [first, None]
         assert [record["correct"] for record in found] == [first == found[0]["predicted"], None]
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ({"seed": -1}, "seed is -1: give a whole number of at least 0"),
+        ({"seed": "a"}, "seed is 'a'"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"normalisation": "abs"}, "normalisation is 'abs': give a Normalisation"),
+        ({"normalisation": {"sign": "absolute"}}, "give a Normalisation"),
+        ({"metrics": 3}, "metrics is 3: give names"),
+        ({"masks": 3}, "masks is 3: give a sequence"),
+        ({"masks": np.array(3)}, "masks is array(3): give a sequence"),
+        ({"labels": 3}, "labels is 3: give a sequence"),
+        ({"columns": [1, 2]}, "columns is a list: give a mapping"),
+        ({"columns": {"site": 3}}, "site is 3: give a sequence"),
+        ({"confidence": "a"}, "confidence is 'a': give a number between 0 and 1"),
+        ({"confidence": 95}, "confidence is 95: give a number between 0 and 1"),
+        ({"explanations": [3]}, "explanations must be a sequence"),
+        ({"explanations": []}, "at least one Explanation"),
+        ({"explanations": 3}, "explanations must be a sequence"),
+    ],
+    ids=repr,
+)
+def test_a_value_of_a_wrong_type_is_refused(question: Any, text: str, refused: Any) -> None:
+    assert text in refused(**question)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [({"confidence": "a"}, "confidence is 'a'"), ({"seed": -1}, "seed is -1")]
+)
+def test_a_summary_with_a_wrong_interval_is_refused(options: Any, text: str) -> None:
+    with pytest.raises(MetricError, match=text):
+        summarise([], **options)
+
+
+def test_one_finished_explanation_needs_no_list(
+    model: xw.ExplainableModel, data: xw.demo.Dataset
+) -> None:
+    made = xw.explain(model, data.images[0], "gradient")
+    (found,) = xw.evaluate(model, explanations=made, metrics="complexity")
+    assert found["value"] is not None

@@ -63,6 +63,13 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def confidence_level(value: Any) -> float:
+    """Check a confidence of intervals."""
+    if not is_number(value) or not 0 < value < 1:
+        raise MetricError(f"confidence is {value!r}: give a number between 0 and 1.")
+    return float(value)
+
+
 def is_number(value: Any) -> bool:
     """Tell whether a value is one finite number, of Python or NumPy."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.errors import MapError, MetricError, near_matches
+from xai_widgets.evaluation.checks import is_number, whole
 from xai_widgets.explanation import Explanation
 from xai_widgets.maps import upsample
 from xai_widgets.models.primitives import PreparedImage
@@ -58,10 +59,14 @@ class Normalisation:
                     f"{near_matches(str(getattr(self, name)), known)}"
                 )
         quantile, clip = self.baseline_quantile, self.clip
-        if quantile is not None and not 0 <= quantile < 1:
-            raise MetricError(f"baseline_quantile is {quantile}: give a number from 0 to below 1.")
-        if clip is not None and not 0 < clip <= 100:
-            raise MetricError(f"clip is {clip}: give a percentile above 0, up to 100, or None.")
+        if quantile is not None and not (is_number(quantile) and 0 <= quantile < 1):
+            raise MetricError(
+                f"baseline_quantile is {quantile!r}: give a number from 0 to below 1, or None."
+            )
+        if clip is not None and not (is_number(clip) and 0 < clip <= 100):
+            raise MetricError(f"clip is {clip!r}: give a percentile above 0, up to 100, or None.")
+        if self.size is not None:
+            object.__setattr__(self, "size", _two_sides(self.size))
 
     def __call__(self, values: npt.ArrayLike, inside: Inside | None = None) -> Map:
         """Return a map [H, W] in 0..1 ("signed": -1..1); a constant one becomes zeros.
@@ -199,6 +204,17 @@ def inside_picture(image: PreparedImage, size: Sequence[int]) -> Inside | None:
     within_x = (x >= 0) & (x <= image.display.width)
     inside = within_y[:, None] & within_x[None, :]
     return None if inside.all() else np.asarray(inside)
+
+
+def _two_sides(size: Any) -> tuple[int, int]:
+    """Return (height, width) as plain numbers."""
+    try:
+        height, width = (whole(1)("size", side) for side in size)
+    except (TypeError, ValueError):  # MetricError is a ValueError too
+        raise MetricError(
+            f"size is {size!r}: give (height, width), two whole numbers of at least 1, or None."
+        ) from None
+    return height, width
 
 
 def _explanation(explanation: Explanation, steps: Normalisation) -> Explanation:

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from xai_widgets.errors import MetricError, near_matches
+from xai_widgets.evaluation.checks import confidence_level, whole
 from xai_widgets.evaluation.intervals import interval
 
 
@@ -77,8 +78,7 @@ def with_intervals(
     records: list[dict[str, Any]], confidence: float = 0.95, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return records with mean and interval over the pictures of each method and metric."""
-    if not 0 < confidence < 1:
-        raise MetricError(f"confidence is {confidence}: give a number between 0 and 1.")
+    confidence = confidence_level(confidence)
     for group in grouped(records, ("method", "metric", "parameters")).values():
         told = _statistics(group, confidence, seed)
         for record in group:
@@ -112,8 +112,9 @@ def summarise(
     Raises
     ------
     MetricError
-        If there is no such column.
+        If there is no such column, or confidence or seed is wrong.
     """
+    confidence, seed = confidence_level(confidence), whole(0)("seed", seed)
     columns = (by,) if isinstance(by, str) else tuple(by)
     banded = [{**record, "confidence_band": _band(record.get("confidence"))} for record in records]
     for name in columns:

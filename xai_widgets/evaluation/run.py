@@ -1,12 +1,12 @@
 """`evaluate`: methods x images x metrics, as records; `evaluate_stream` is the same in steps."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from xai_widgets.errors import MapError, MetricError, XaiError
 from xai_widgets.evaluation.base import Metric, drain
-from xai_widgets.evaluation.checks import true_labels
+from xai_widgets.evaluation.checks import confidence_level, true_labels, whole
 from xai_widgets.evaluation.judging import Judge
 from xai_widgets.evaluation.normalise import Normalisation
 from xai_widgets.evaluation.records import Record, with_intervals
@@ -146,6 +146,24 @@ def evaluate_stream(
     One picture after the other, so that only its maps are in memory. Closing the generator between
     two steps cancels the work and leaves the model as it was.
     """
+    seed, confidence = whole(0)("seed", seed), confidence_level(confidence)
+    if normalisation is not None and not isinstance(normalisation, Normalisation):
+        raise MetricError(
+            f"normalisation is {normalisation!r}: give a Normalisation of "
+            "xai_widgets.evaluation, or None."
+        )
+    if columns is not None and not isinstance(columns, Mapping):
+        raise MetricError(
+            f"columns is a {type(columns).__name__}: give a mapping from names to one value a "
+            "picture."
+        )
+    if isinstance(explanations, Explanation):
+        explanations = [explanations]
+    if explanations is not None and not _are_explanations(explanations):
+        raise MetricError(
+            "explanations must be a sequence of at least one Explanation: give what explain "
+            "returned."
+        )
     if explanations is None and _are_explanations(model):
         model, explanations = None, [model] if isinstance(model, Explanation) else list(model)
     loaded = None if model is None else load(model)
@@ -229,6 +247,8 @@ def _metrics(given: Any, with_masks: bool) -> list[Metric]:
         given = DEFAULT_WITH_MASKS if with_masks else DEFAULT
     if isinstance(given, str | Metric):
         given = [given]
+    if not isinstance(given, Iterable):
+        raise MetricError(f"metrics is {given!r}: give names out of metrics(), or Metric objects.")
     found = [metric(one) for one in given]
     if not found:
         raise MetricError("The list of metrics is empty: give at least one, or None.")
@@ -243,7 +263,12 @@ def _per_picture(given: Mapping[str, Any], n: int) -> dict[str, list[Any]]:
     """Return lists with one entry a picture, None where nothing was given."""
     found = {}
     for name, values in given.items():
-        entries = [None] * n if values is None else list(values)
+        try:
+            entries = [None] * n if values is None else list(values)
+        except TypeError:  # no sequence, or an array without a dimension
+            raise MapError(
+                f"{name} is {values!r}: give a sequence, one for each picture."
+            ) from None
         if n == 1 and getattr(values, "ndim", None) == 2:  # one picture, its mask
             entries = [values]
         if len(entries) != n:
