@@ -1,8 +1,10 @@
 // What tests concepts and shows the outcome: no part of what is saved with the workbench, it comes when a view is shown.
 import type { Context, Part } from "../../components/context";
 import { targetPicker } from "../../components/target_picker";
+import type { Desk } from "../workbench/desk";
 import type { WorkbenchStore } from "../workbench/store";
 import { compareList, layerList, testForm } from "./asking";
+import { exampleDetails } from "./details";
 import { results } from "./results";
 import { suggestionStrip } from "./suggestions";
 
@@ -11,13 +13,15 @@ export { toPng } from "./snapshot";
 
 export interface Scores {
   side: Part[];
+  details: Part;
   suggestions: Part;
   results: Part;
 }
 
-export function scores(context: Context, store: WorkbenchStore): Scores {
+export function scores(context: Context, store: WorkbenchStore, desk: Desk): Scores {
   return {
     side: [targetPicker, compareList, layerList, testForm].map((make) => make(context, store)),
+    details: exampleDetails(context, store, desk),
     suggestions: suggestionStrip(context, store),
     results: results(context, store),
   };

@@ -4,13 +4,15 @@ import { Listbox } from "../../components/listbox";
 import { freeColour } from "../../core/concepts";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
 import type { Desk } from "./desk";
-import { exampleDetails, exampleGrid } from "./examples";
+import { exampleGrid } from "./examples";
 import type { WorkbenchStore } from "./store";
 import { swatches, textField } from "./swatches";
 
 export interface Shelf extends Part {
   /** What another program did to the folder, and the way on. */
   conflict: HTMLElement;
+  /** Where the selected example's details stand, which come with the scores' code. */
+  details: HTMLElement;
   /** Opens the form for a new concept. */
   name(): void;
   select(position: number): void;
@@ -153,8 +155,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
   const title = h("h3");
   const advice = h("p", { class: "xaiw-advice" });
   const grid = exampleGrid(store, desk, announce, signal);
-  const brushing = () => ["brush", "eraser"].includes(context.display.state.tool);
-  const details = exampleDetails(store, desk, brushing, announce);
+  const details = h("div");
   const suggest = link(
     "Suggest more",
     () => store.concept && store.suggest(store.concept.name),
@@ -172,7 +173,7 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     editor,
     grid.root,
     advice,
-    details.root,
+    details,
     h("div", { class: "xaiw-links" }, suggest, random),
   );
 
@@ -259,7 +260,6 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     setText(random, any ? "Replace the random set" : "Make a random set");
     setAttr(panel, "data-role", concept?.role ?? null);
     grid.update();
-    details.update();
   }
 
   function status(): void {
@@ -302,12 +302,12 @@ export function shelf(context: Context, store: WorkbenchStore, desk: Desk): Shel
     } else if (change === "traits" || change === "suggestions") fill();
     else if (change === "examples") grid.update();
     else if (change === "status") status();
-    else if (change === "picture") details.update();
   }
   return {
     root,
     update,
     conflict,
+    details,
     name,
     select(position) {
       const concept = store.concepts[position];

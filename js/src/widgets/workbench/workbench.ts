@@ -233,12 +233,13 @@ export class Workbench {
     const finish = ({ scores, style, KEYS }: NonNullable<typeof store.scores>) => {
       complete = true;
       keys.fill(KEYS);
-      const late = scores(context, store);
+      const late = scores(context, store, desk);
       this.root.append(h("style", {}, style));
       suggestions.replaceWith(late.suggestions.root);
+      concepts.details.replaceWith(late.details.root);
       outcome.replaceWith(late.results.root);
       side.replaceChildren(...late.side.map((part) => part.root));
-      const own = [late.suggestions, late.results, ...late.side];
+      const own = [late.details, late.suggestions, late.results, ...late.side];
       parts.push(...own);
       for (const change of EVERYTHING) for (const part of own) part.update(change);
     };
