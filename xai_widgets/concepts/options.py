@@ -62,8 +62,8 @@ class Options:
                 f"Concepts cannot be tested against {self.against!r}."
                 f"{near_matches(str(self.against), AGAINST)}"
             )
-        number = isinstance(self.alpha, Real) and not isinstance(self.alpha, bool)
-        if not number or not 0 < self.alpha < 1:
+        alpha: object = self.alpha
+        if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < float(alpha) < 1:
             raise ConceptError(
                 f"alpha is {self.alpha!r}: give a level of significance between 0 and 1, as 0.05."
             )
