@@ -249,3 +249,32 @@ def test_scores_of_other_images_are_never_taken_for_those_of_a_workbench(
     other = make(second, layers=["stem"], testing=True)
     assert other.records != found
     assert [m["payload"]["cached"] for m in recorded.of("result")] == [False, False]
+
+
+def test_restored_scores_say_where_they_are_of_other_images_or_other_classes(
+    make: Make, recorded: Recorded, filled: ConceptStore, pictures: np.ndarray
+) -> None:
+    make(layers=["body"]).test()
+    sentence = "From a test on other images: press Test."
+    for arguments, expected in (
+        ({"images": pictures[:4]}, True),
+        ({"classes": [0, 1, 2, 3, 0, 1]}, True),
+        ({}, False),
+    ):
+        after = len(recorded.messages)
+        make(**arguments, layers=["body"])
+        recorded.wait("result", after=after)
+        bars = recorded.wait("bars", after=after)["payload"]
+        assert bars["stored"] and (sentence in (bars["note"] or "")) is expected
+
+
+def test_other_settings_are_said_only_as_long_as_they_are_other(
+    make: Make, recorded: Recorded, filled: ConceptStore
+) -> None:
+    make(layers=["body"]).test()
+    workbench = make(layers=["body"], classifier="mean_difference")
+    workbench.records
+    assert "other settings" in recorded.of("bars")[-1]["payload"]["note"]
+    workbench.classifier = "ridge"
+    workbench.records
+    assert "settings" not in (recorded.of("bars")[-1]["payload"]["note"] or "")

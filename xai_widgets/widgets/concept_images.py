@@ -54,6 +54,11 @@ class ClassImages:
         return self._names
 
     @property
+    def classes(self) -> Sequence[int] | None:
+        """Their true classes, where they were given."""
+        return None if self._true is None else [int(value) for value in self._true]
+
+    @property
     def readable(self) -> list[int]:
         """Positions of the images that could be opened so far."""
         return [index for index in range(self._n) if index not in self._broken]

@@ -119,7 +119,7 @@ class ConceptJob:
             if testing:
                 self._cached = False
                 found = yield from self._test(question)
-                scored = replace(found, question=question, trained_with=trained_with)
+                scored = replace(found, asked=question.to_dict(), trained_with=trained_with)
                 if workbench.store.data_hash() == trained_with:  # else another job is on its way
                     cache.put(key, scored, scored.nbytes)
                     self._save(scored, question, trained_with)
@@ -134,8 +134,7 @@ class ConceptJob:
         workbench = self._workbench
         if workbench._scored is not None:
             return workbench._scored
-        names = workbench.class_images.names
-        scored, note = restore(question, workbench.model, names, workbench.store)
+        scored, note = restore(question, workbench.model, workbench.class_images, workbench.store)
         if note is not None:
             self._note(note)
         return scored
@@ -147,7 +146,11 @@ class ConceptJob:
         asked = question.target.text(self._workbench.model.labels)
         if scored.target_text != asked:
             return f"These scores are for {scored.target_text}: press Test for {asked}."
-        if scored.question not in (None, question):
+        if scored.elsewhere:
+            return "From a test on other images: press Test."
+        if scored.asked not in (None, question.to_dict()):
+            if scored.stored:
+                return "From the last test, which had other settings: press Test for these."
             return "The settings have changed since this test: press Test."
         return None
 
@@ -177,9 +180,9 @@ class ConceptJob:
 
     def _save(self, scored: Scored, question: Question, trained_with: str) -> None:
         workbench = self._workbench
-        names = workbench.class_images.names
+        images = workbench.class_images
         try:
-            save(scored, question, trained_with, workbench.model, names, workbench.store)
+            save(scored, question, trained_with, workbench.model, images, workbench.store)
         except XaiError as error:
             self._note(f"The scores were not saved. {error}")
 

@@ -11,7 +11,11 @@ from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.concepts.vectors import Vectors
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.preprocessing import preprocessing_text
+from xai_widgets.widgets.concept_images import ClassImages
 from xai_widgets.widgets.concept_scores import Question, Scored
+
+ASKED = ("layers", "classifier", "pooled", "against", "targets")
+"""What a question is made of, as JSON."""
 
 
 def save(
@@ -19,7 +23,7 @@ def save(
     question: Question,
     trained_with: str,
     model: ExplainableModel,
-    names: Sequence[str],
+    images: ClassImages,
     store: ConceptStore,
 ) -> None:
     """Keep an answer in the store, where a later kernel finds it.
@@ -40,7 +44,7 @@ def save(
         "n_images": scored.n_images,
         "alpha": scored.alpha,
         "note": scored.note,
-        "images": names_hash(names),
+        **images_hash(images),
     }
     store.save_vectors(
         Vectors(
@@ -59,7 +63,7 @@ def save(
 def restore(
     question: Question,
     model: ExplainableModel,
-    names: Sequence[str],
+    images: ClassImages,
     store: ConceptStore,
 ) -> tuple[Scored | None, str | None]:
     """Find the last answer on disk.
@@ -68,8 +72,8 @@ def restore(
     ----------
     question
         What is asked: an answer to it comes first, else the newest one of another class, or with
-        other settings, which its note then says.
-    model, names, store
+        other settings; one on other images comes last.
+    model, images, store
         As in `save`.
 
     Returns
@@ -96,29 +100,24 @@ def restore(
         )
     if not current:
         return None, None
-    settings, asked = question.settings(), question.to_dict()
+    where, settings, asked = images_hash(images), question.settings(), question.to_dict()
 
-    def differs(found: Vectors) -> tuple[bool, bool]:
-        return _differs(found, settings), _differs(found, asked)
+    def differs(found: Vectors) -> tuple[bool, bool, bool]:
+        return _differs(found, where), _differs(found, settings), _differs(found, asked)
 
     found = min(current, key=differs)
-    scored = replace(_scored(found, names), trained_with=same)
-    if not _differs(found, asked):
-        return replace(scored, question=question), None
-    if _differs(found, settings):
-        said = "From the last test, which had other settings: press Test for these."
-        scored = replace(scored, note=" ".join([said, *([scored.note] if scored.note else [])]))
-    return scored, None
+    return replace(_scored(found, images), trained_with=same), None
 
 
 def _differs(found: Vectors, asked: Mapping[str, Any]) -> bool:
     return any(found.details.get(key) != value for key, value in asked.items())
 
 
-def _scored(found: Vectors, names: Sequence[str]) -> Scored:
+def _scored(found: Vectors, images: ClassImages) -> Scored:
     details, places = found.details, list(found.vectors)
     ranked = {}
-    if details.get("images") == names_hash(names):
+    here = images_hash(images)
+    if details.get("images") == here["images"]:
         for number, place in enumerate(places):
             indices = found.arrays.get(f"ranking {number}")
             values = found.arrays.get(f"projections {number}")
@@ -133,9 +132,19 @@ def _scored(found: Vectors, names: Sequence[str]) -> Scored:
         alpha=float(details.get("alpha", 0.05)),
         note=details.get("note"),
         stored=True,
+        asked={key: details.get(key) for key in ASKED},
+        elsewhere=_differs(found, here),
     )
 
 
-def names_hash(names: Sequence[str]) -> str:
-    """Return a hash of the images' names, in order."""
-    return blake2b("\0".join(names).encode(), digest_size=8).hexdigest()
+def images_hash(images: ClassImages) -> dict[str, str | None]:
+    """Return hashes of the images' names, in order, and of their classes, None without them."""
+    classes = images.classes
+    return {
+        "images": _hash(images.names),
+        "classes": None if classes is None else _hash([str(each) for each in classes]),
+    }
+
+
+def _hash(parts: Sequence[str]) -> str:
+    return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()

@@ -90,8 +90,10 @@ class Scored:
         True as long as there is no p.
     stored
         True if it was read from disk.
-    question, trained_with
-        What was asked, and the hash of the examples; None and "" where that is not known.
+    asked, trained_with
+        The question as JSON, and the hash of the examples; None and "" where that is not known.
+    elsewhere
+        True if it was tested on other images, or with other classes of them.
     """
 
     target_text: str
@@ -103,8 +105,9 @@ class Scored:
     note: str | None = None
     partial: bool = False
     stored: bool = False
-    question: Question | None = None
+    asked: dict[str, Any] | None = None
     trained_with: str = ""
+    elsewhere: bool = False
 
     @property
     def nbytes(self) -> int:
