@@ -80,6 +80,11 @@ class Suggesting:
         if self._shown is not None:
             self._workbench._reply("suggestions", self._shown, self._workbench._revision)
 
+    def forget(self) -> None:
+        """Let go of what was found."""
+        with self._workbench._state_lock:
+            self._shown = None
+
     def drop(self, edit: Mapping[str, Any]) -> None:
         """Take off the list what was accepted or rejected."""
         with self._workbench._state_lock:
@@ -126,11 +131,14 @@ class Suggesting:
         workbench = self._workbench
         request = workbench._request()
         scored = workbench._scored
-        if scored is not None and (concept, layer) in scored.vectors:
-            return scored.vectors[concept, layer]
         target = resolve_target(request.target or ClassTarget(0), workbench.model.labels, 0)
         assert isinstance(target, ClassTarget)
         question = question_of(workbench, request, target)
+        how = {key: question.to_dict()[key] for key in ("classifier", "pooled", "against")}
+        if scored is not None and scored.trained_with == workbench.store.data_hash():
+            asked = scored.asked or {}
+            if how.items() <= asked.items() and (concept, layer) in scored.vectors:
+                return scored.vectors[concept, layer]
         yield from random_set(workbench, question, self._progress)
         view = workbench.evidence([layer], request.pooled)
         images, store = workbench.class_images, workbench.store
