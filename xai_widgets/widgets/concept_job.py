@@ -305,7 +305,9 @@ def random_set(
 
     def work() -> None:
         try:
-            problems.append(workbench.make_edit({"op": "random"}))
+            # A job that this one took the place of may have asked for it as well.
+            there = any(c.included for c in workbench.store.concepts if c.role == "random")
+            problems.append(None if there else workbench.make_edit({"op": "random"}))
             workbench.tell_shelf()
         finally:
             made.set()
