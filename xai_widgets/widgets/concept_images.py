@@ -1,6 +1,7 @@
 """What the model sees in the workbench's images: predictions, images of a class, activations."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -74,6 +75,20 @@ class ClassImages:
     def entries(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return images in the form that `Evidence` takes, opened when they are needed."""
         return {f"image {index}": partial(self._opened, index) for index in indices}
+
+    def first(self) -> int:
+        """Return the position of the first image that can be opened.
+
+        Raises
+        ------
+        StateError
+            If there is none.
+        """
+        for index in self.readable:
+            with suppress(XaiError):
+                self._opened(index)
+                return index
+        raise StateError(f"None of the images could be opened. {self._broken[0]}")
 
     def every(self, look: Callable[[dict[str, Any]], Steps[Found]]) -> Steps[Found]:
         """Look at all images that can be opened, and remember which cannot.

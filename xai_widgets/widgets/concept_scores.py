@@ -220,7 +220,7 @@ def vector_steps(
     """
     concepts, pool, options = _sets(question, store)
     # Vectors depend on no image of a class; a test looks at one all the same.
-    one = images.entries(images.readable[:1])
+    one = images.entries([images.first()])
     request = TcavRequest(one, question.target, concepts, pool, replace(options, quick=True))
     steps = tcav_steps(view, request, fits)
     try:
