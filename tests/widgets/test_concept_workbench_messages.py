@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import traitlets
+from PIL import Image
 
 from tests.widgets.conftest import Recorded, SmallNet
 from tests.widgets.workbench import RECT, Make, browser, edit
@@ -162,3 +166,83 @@ def test_cancel_stops_suggestions_and_a_picture_does_not_wait_for_them(
     browser(workbench, "cancel")
     message = recorded.wait("suggestions", after=after)["payload"]["message"]
     assert message in ("Cancelled.", None)
+
+
+def test_spaces_in_a_name_are_cleaned_before_it_is_used(
+    make: Make, recorded: Recorded, store: ConceptStore
+) -> None:
+    workbench = make()
+    browser(workbench, "edit", {"op": "create_concept", "name": "a  b"})
+    workbench.concept = "a  b"
+    assert workbench.concept == "a b" and workbench._edits.wait(60)
+    assert edit(workbench, recorded, "add", concept="a  b", index=0, region=RECT)["ok"]
+    assert edit(workbench, recorded, "change_concept", name="a  b", to="c  d")["ok"]
+    for _ in range(3):
+        assert edit(workbench, recorded, "undo")["ok"]
+    assert store.names == ()
+
+
+def test_suggestions_are_never_made_with_a_vector_that_no_longer_holds(
+    make: Make, recorded: Recorded, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_widgets.widgets import concept_suggesting
+
+    trained: list[str] = []
+    original = concept_suggesting.vector_steps
+
+    def counted(question: Any, *given: Any) -> Any:
+        trained.append(question.classifier)
+        return original(question, *given)
+
+    monkeypatch.setattr(concept_suggesting, "vector_steps", counted)
+    workbench = make()
+    workbench.test()
+    workbench.testing = False
+    workbench.suggest("red")
+    assert trained == []
+    workbench.classifier = "mean_difference"
+    workbench.suggest("red")
+    workbench.classifier = "ridge"
+    one = filled.concept("red").examples[0].id
+    edit(workbench, recorded, "change", ids=[one], included=False)
+    workbench.suggest("red")
+    assert trained == ["mean_difference", "ridge"]
+
+
+def test_suggestions_do_without_a_first_image_that_is_broken(
+    make: Make, filled: ConceptStore, tmp_path: Path, pictures: np.ndarray
+) -> None:
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{index}.png")
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    assert make(tmp_path, image_index=1).suggest("red")
+
+
+def test_a_random_set_that_two_jobs_wait_for_is_made_once(
+    make: Make, recorded: Recorded, filled: ConceptStore
+) -> None:
+    from xai_widgets.models.targets import ClassTarget
+    from xai_widgets.widgets.concept_job import question_of, random_set
+
+    filled.remove_concept("random")
+    workbench = make()
+    recorded.final(1)
+    question = question_of(workbench, workbench._request(), ClassTarget(0))
+    gate = threading.Event()
+    workbench._edits.put(lambda: gate.wait(60) and None)
+    waiting = [random_set(workbench, question, lambda *told: None) for _ in range(2)]
+    for each in waiting:
+        next(each)
+    gate.set()
+    for each in waiting:
+        list(each)
+    assert workbench.editor.undo_text == "make the random set"
+
+
+def test_closing_lets_go_of_fits_suggestions_and_scores(make: Make, filled: ConceptStore) -> None:
+    workbench = make()
+    workbench.test()
+    workbench.suggest("red")
+    workbench.close()
+    assert workbench.fits.nbytes == 0 and workbench._scored is None
+    assert workbench._suggesting._shown is None

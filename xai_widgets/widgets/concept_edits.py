@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xai_widgets.concepts.layout import clean_name
 from xai_widgets.concepts.random_regions import random_regions
 from xai_widgets.concepts.records import Concept, Removal
 from xai_widgets.concepts.store import ConceptStore
@@ -137,16 +138,18 @@ class Editor:
     # Concepts -----------------------------------------------------------------------------
 
     def _create_concept(self, edit: Mapping[str, Any]) -> Step:
-        name, store = str(edit["name"]), self._store
+        name, store = clean_name(str(edit["name"])), self._store
         store.add_concept(name, colour=edit.get("colour"))
         presence = _Presence(store, lambda: store.remove_concept(name))
         return Step(f"make the concept {name!r}", presence.leave, presence.return_)
 
     def _change_concept(self, edit: Mapping[str, Any]) -> Step | None:
         store = self._store
-        old = store.concept(str(edit["name"]))
+        old = store.concept(clean_name(str(edit["name"])))
         fields = (("name", "to"), ("colour", "colour"), ("comment", "comment"))
         new = {mine: str(edit[its]) for mine, its in fields if edit.get(its) is not None}
+        if "name" in new:
+            new["name"] = clean_name(new["name"])
         new = {field: value for field, value in new.items() if value != getattr(old, field)}
         if not new:
             return None
@@ -161,7 +164,7 @@ class Editor:
         )
 
     def _delete_concept(self, edit: Mapping[str, Any]) -> Step:
-        name, store = str(edit["name"]), self._store
+        name, store = clean_name(str(edit["name"])), self._store
         presence = _Presence(store, lambda: store.remove_concept(name))
         presence.leave()
         return Step(f"delete the concept {name!r}", presence.return_, presence.leave)
@@ -169,7 +172,7 @@ class Editor:
     # Examples -----------------------------------------------------------------------------
 
     def _add(self, edit: Mapping[str, Any]) -> Step:
-        concept, store = str(edit["concept"]), self._store
+        concept, store = clean_name(str(edit["concept"])), self._store
         store.concept(concept)  # before a picture is opened and cut
         image = self._opened(edit["index"])
         example = store.add(concept, image, self._stored(edit.get("region"), image))
@@ -225,7 +228,7 @@ class Editor:
         return Step("reshape an example", lambda: reshaped(old.region), lambda: reshaped(new))
 
     def _move(self, edit: Mapping[str, Any]) -> Step | None:
-        store, concept = self._store, str(edit["concept"])
+        store, concept = self._store, clean_name(str(edit["concept"]))
         homes = {each: store.concept_of(each) for each in _ids(edit)}
         ids = [each for each, home in homes.items() if home != concept]
         if not ids:
@@ -243,7 +246,7 @@ class Editor:
         )
 
     def _copy(self, edit: Mapping[str, Any]) -> Step:
-        concept = str(edit["concept"])
+        concept = clean_name(str(edit["concept"]))
         ids = _ids(edit)
         copies = self._store.copy(ids, concept)
         return self._added(f"copy {_examples(ids)} to {concept!r}", [e.id for e in copies])
@@ -255,7 +258,7 @@ class Editor:
         return Step(f"remove {_examples(ids)}", presence.return_, presence.leave)
 
     def _reject(self, edit: Mapping[str, Any]) -> Step:
-        concept, store = str(edit["concept"]), self._store
+        concept, store = clean_name(str(edit["concept"])), self._store
         store.concept(concept)
         image = self._opened(edit["index"])
         rejected = store.reject(concept, image, self._stored(edit.get("region"), image))

@@ -7,6 +7,7 @@ import traitlets
 from traitlets import Bool, Int, Unicode, validate
 
 from xai_widgets.concepts.cav import check_classifier
+from xai_widgets.concepts.layout import clean_name
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.concepts.tcav import layers_of
 from xai_widgets.errors import near_matches
@@ -83,6 +84,9 @@ class WorkbenchState(PresentJob, PicturedWidget):
     @validate("concept")
     def _check_concept(self, proposal: Any) -> str | None:
         name = proposal["value"]
+        if name is not None:
+            with as_state_error():
+                name = clean_name(name)
         if name is None or name in self.store.names or name in self._promised:
             return None if name is None else str(name)
         raise StateError(f"There is no concept {name!r}.{near_matches(name, self.store.names)}")

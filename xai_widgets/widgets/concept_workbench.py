@@ -12,9 +12,10 @@ from traitlets import observe
 from xai_widgets.concepts.cav import CLASSIFIERS
 from xai_widgets.concepts.evidence import Evidence
 from xai_widgets.concepts.fits import Fits
+from xai_widgets.concepts.layout import clean_name
 from xai_widgets.concepts.options import MIN_EXAMPLES
 from xai_widgets.concepts.store import ConceptStore
-from xai_widgets.errors import StoreConflict, XaiError
+from xai_widgets.errors import StoreConflict, StoreError, XaiError
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.widgets.base import StateError, failure
@@ -184,7 +185,11 @@ class ConceptWorkbench(WorkbenchReading):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records of the present test, as `tcav` gives them; waits for running edits and jobs.
+        """The records of the test on screen, as `tcav` gives them; waits for running edits and jobs.
+
+        They are those of the last test, which may be one that was kept in the store's folder and,
+        unless `testing` is set, of other settings or examples than those on screen: the sentence
+        beside the scores then says so.
 
         Raises
         ------
@@ -238,7 +243,8 @@ class ConceptWorkbench(WorkbenchReading):
     def _on_edit(self, message: Message) -> None:
         edit = dict(message.payload)
         if edit.get("op") in ("create_concept", "change_concept"):
-            self._promised.add(str(edit.get("to") or edit.get("name")))
+            with suppress(StoreError):  # the edit will be refused
+                self._promised.add(clean_name(str(edit.get("to") or edit.get("name"))))
         self._edit(edit, lambda ok, text: self._saved(message, ok, text))
 
     def _saved(self, message: Message, ok: bool, text: str | None) -> None:
@@ -347,5 +353,7 @@ class ConceptWorkbench(WorkbenchReading):
         if self.comm is not None:  # else nothing was ever asked of it
             self._edits.wait()
             self._engine.cancel(self._owner)
-            self._evidence = None
+            with self._state_lock:
+                self._evidence, self.fits, self._scored = None, Fits(), None
+            self._suggesting.forget()
         super().close()
