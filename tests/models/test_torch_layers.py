@@ -118,6 +118,74 @@ def test_windows_in_place_of_the_batch_are_no_layers() -> None:
     assert not any(name.endswith("attention.q_proj") for name in names if ".layers.0." in name)
 
 
+def windowed() -> nn.Module:
+    """Return a Swin whose last stage is a single window, [N, T, D] and not [N * windows, T, D]."""
+    config = transformers.SwinConfig(
+        image_size=32, patch_size=2, embed_dim=8, depths=[1] * 3, num_heads=[2] * 3, window_size=4
+    )
+    return transformers.SwinForImageClassification(config)
+
+
+@pytest.fixture(scope="module")
+def swin_of_windows() -> ExplainableModel:
+    return loaded(windowed, 32)
+
+
+def test_position_biases_that_no_image_moves_are_no_layers(
+    swin_of_windows: ExplainableModel,
+) -> None:
+    every = (*swin_of_windows.layers, *swin_of_windows.vector_layers)
+    assert not [layer.name for layer in every if "relative_position" in layer.name]
+    assert "swin.encoder.layers.2.blocks.0.attention" in {layer.name for layer in every}
+
+
+def test_every_layer_has_a_row_for_each_image(swin_of_windows: ExplainableModel) -> None:
+    names = [layer.name for layer in (*swin_of_windows.layers, *swin_of_windows.vector_layers)]
+    images = np.stack([swin_of_windows.prepare(picture(seed=seed)).values for seed in range(3)])
+    passed = swin_of_windows.recorded(images, names, gradients=False)
+    assert {name: len(passed.activation(name)) for name in names} == dict.fromkeys(names, 3)
+
+
+def test_what_pooling_leaves_of_tokens_lies_on_no_grid(swin_of_windows: ExplainableModel) -> None:
+    pooler = swin_of_windows.layer("swin.pooler")
+    assert pooler.shape == (32, 1)
+    assert pooler.grid is None and not pooler.main
+
+
+class OneAtATime(nn.Module):
+    """Takes a single image, and says nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3, stride=4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(x).mean((2, 3)).reshape(1, 4))
+
+
+def test_a_module_that_takes_one_image_at_a_time_shows_its_layers() -> None:
+    model = load(seeded(OneAtATime), input_size=32)
+    assert [layer.name for layer in model.layers] == ["conv"]
+    assert [layer.name for layer in model.vector_layers] == ["head"]
+
+
+class Prompted(nn.Module):
+    """Compares images with two prompts, which are as many as the images of a batch of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.prompts = nn.Conv2d(3, 4, 3, stride=4), nn.Linear(5, 4)
+        self.register_buffer("words", torch.ones(2, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x).mean((2, 3)) @ self.prompts(self.words).T
+
+
+def test_as_many_prompts_as_images_are_no_layer() -> None:
+    model = load(seeded(Prompted), input_size=32)
+    assert [layer.name for layer in (*model.layers, *model.vector_layers)] == ["conv"]
+
+
 def test_a_model_without_feature_maps_says_so() -> None:
     model = load(seeded(Linear, 8), input_size=8)
     assert "no layer whose output is a feature map" in model.capabilities.lacks["feature_maps"]

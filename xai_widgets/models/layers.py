@@ -72,7 +72,7 @@ def with_grids(layers: Sequence[Layer], input_size: tuple[int, int] | None) -> l
     for layer in layers:
         if len(layer.shape) == 3:
             maps.append((layer.shape[0], layer.shape[1]))
-        if len(layer.shape) == 2:
+        if len(layer.shape) == 2 and layer.shape[1] > 1:  # [N, C, 1] is what pooling leaves
             layer = replace(layer, grid=token_grid(layer.shape[0], maps, input_size))
         found.append(layer)
     return found

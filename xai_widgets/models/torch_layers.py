@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from xai_widgets.errors import ModelError
 from xai_widgets.models.architecture import Layer
 from xai_widgets.models.layers import LayerOutput, marked
 from xai_widgets.models.torch_state import hooked, times_written
@@ -45,8 +46,9 @@ class Architecture:
 
 @dataclass(frozen=True, eq=False)
 class _Output:
-    """What a module returned, how often it was written then, bare or not, and its layout."""
+    """What a call returned, how often it was written then, bare or not, and its layout."""
 
+    call: int
     tensor: torch.Tensor
     written: int
     bare: bool
@@ -90,8 +92,11 @@ def with_first_tensor(output: Any, tensor: torch.Tensor) -> Any:
 
 
 def read_architecture(
-    module: nn.Module, run: Callable[[torch.Tensor], Any], image: torch.Tensor, copies: int = 1
-) -> Architecture:
+    module: nn.Module,
+    run: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    copies: int | None = None,
+) -> tuple[Architecture, torch.Tensor]:
     """List the layers in the order in which ``run`` finishes them.
 
     Parameters
@@ -103,13 +108,16 @@ def read_architecture(
     image
         One image, as ``run`` takes it.
     copies
-        How often the module gets it, where it takes batches of one size alone.
+        How often the module gets it, where it takes batches of one size alone; None where it takes
+        any, which a batch of two then tells the layers from position biases [1, heads, T, T] by.
 
     Returns
     -------
-    Architecture
+    architecture
         Feature maps [1, C, H, W], tokens [1, T, D] and vectors [1, D]; the last call where a module
         runs twice.
+    outputs
+        What ``run`` returned for the image.
     """
     outputs: dict[str, _Output] = {}
     calls: Counter[str] = Counter()
@@ -120,12 +128,12 @@ def read_architecture(
         tensor = first_tensor(output)
         if tensor is None or tensor.ndim not in (2, 3, 4) or not tensor.is_floating_point():
             return
-        if len(tensor) != copies:  # windows or heads in place of the batch
+        if len(tensor) != (copies or 1):  # windows or heads in place of the batch
             return
         last = _is_channels_last(parts[name], tensor.shape, layouts.get(tensor.shape, False))
         layouts[tensor.shape] = last
         outputs.pop(name, None)
-        outputs[name] = _Output(tensor, times_written(tensor), tensor is output, last)
+        outputs[name] = _Output(calls[name], tensor, times_written(tensor), tensor is output, last)
 
     parts = {
         name: part
@@ -133,7 +141,12 @@ def read_architecture(
         if name and not isinstance(part, torch.jit.ScriptModule)  # which takes no hooks
     }
     with hooked(parts, record):
-        run(image)
+        returned = run(image)
+    if copies is None:
+        lengths = _lengths_of_two(parts, run, image)
+        for name, out in list(outputs.items()):
+            if lengths.get((name, out.call), 2) != 2:
+                del outputs[name]
     found = [
         LayerOutput(Layer(name, type(parts[name]).__name__, out.shape), out.identity, out.bare)
         for name, out in outputs.items()
@@ -144,7 +157,32 @@ def read_architecture(
     )
     vectors = tuple(entry.layer for entry in found if len(entry.layer.shape) == 1)
     channels_last = frozenset(name for name, out in outputs.items() if out.channels_last)
-    return Architecture(layers, vectors, calls, channels_last, _graph_bytes(outputs), image.numel())
+    sizes = _graph_bytes(outputs)
+    return Architecture(layers, vectors, calls, channels_last, sizes, image.numel()), returned
+
+
+def _lengths_of_two(
+    parts: Mapping[str, nn.Module], run: Callable[[torch.Tensor], Any], image: torch.Tensor
+) -> dict[tuple[str, int], int]:
+    """Return the length of what each call of a module returns for an image given twice.
+
+    Nothing where a module takes one image at a time.
+    """
+    lengths: dict[tuple[str, int], int] = {}
+    calls: Counter[str] = Counter()
+
+    def record(name: str, output: Any) -> None:
+        calls[name] += 1
+        tensor = first_tensor(output)
+        if tensor is not None and tensor.ndim:
+            lengths[name, calls[name]] = len(tensor)
+
+    try:
+        with hooked(parts, record):
+            run(torch.cat([image, image]))
+    except ModelError:
+        return {}
+    return lengths
 
 
 def _graph_bytes(outputs: dict[str, _Output]) -> dict[str | None, int]:

@@ -136,10 +136,9 @@ class TorchModel(TorchLayers):
             self._moving_buffers, self._draws_random, self._writes_input = [], False, False
             found = find_side_effects(self._module, self._predict, probe)
             self._moving_buffers, self._draws_random, self._writes_input = found
-            copies = self._copies(probe)
-            architecture = read_architecture(self._module, self._predict, probe, copies)
+            copies = None if self._batches is None else self._copies(probe)
+            architecture, outputs = read_architecture(self._module, self._predict, probe, copies)
             self._recorder = Recorder(self.name, self._run, self._parts, architecture)
-            outputs = self._run(probe, False)
         self.layers, self.vector_layers = architecture.layers, architecture.vectors
         self.labels = choose_labels(labels, own.labels, int(outputs.shape[-1]), notes)
         self.task = choose_task(task, tuple(outputs.shape), self.name)
