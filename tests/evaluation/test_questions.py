@@ -9,7 +9,7 @@ import pytest
 
 import xai_widgets as xw
 from xai_widgets.errors import MetricError, TargetError, XaiError
-from xai_widgets.evaluation import evaluate_stream, summarise
+from xai_widgets.evaluation import cascade, curve, evaluate_stream, sanity_verdict, summarise
 
 N = 2
 
@@ -114,6 +114,41 @@ def test_a_value_of_a_wrong_type_is_refused(question: Any, text: str, refused: A
 def test_a_summary_with_a_wrong_interval_is_refused(options: Any, text: str) -> None:
     with pytest.raises(MetricError, match=text):
         summarise([], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"seeds": 3}, "seeds is 3: give a sequence"),
+        ({"seeds": ["a"]}, "seeds is 'a'"),
+        ({"seeds": [-1]}, "seeds is -1"),
+        ({"n_stages": "x"}, "n_stages is 'x'"),
+        ({"threshold": "x"}, "threshold is 'x'"),
+    ],
+    ids=repr,
+)
+def test_a_verdict_with_a_wrong_number_is_refused(
+    options: Any, text: str, model: xw.ExplainableModel, data: xw.demo.Dataset
+) -> None:
+    with pytest.raises(MetricError, match=text):
+        sanity_verdict(model, data.images, "gradient", **options)
+
+
+@pytest.mark.parametrize("options", [{"n_stages": "x"}, {"n_stages": 0}, {"seed": -1}], ids=repr)
+def test_a_cascade_with_a_wrong_number_is_refused(
+    options: Any, model: xw.ExplainableModel, data: xw.demo.Dataset
+) -> None:
+    with pytest.raises(MetricError, match="give a whole number of at least"):
+        cascade(model, data.images[0], "gradient", **options)
+
+
+@pytest.mark.parametrize("options", [{"n_steps": 0}, {"seed": -1}, {"seed": "a"}], ids=repr)
+def test_a_curve_with_a_wrong_number_is_refused(
+    options: Any, model: xw.ExplainableModel, data: xw.demo.Dataset
+) -> None:
+    made = xw.explain(model, data.images[0], "gradient")
+    with pytest.raises(MetricError, match="give a whole number of at least"):
+        curve(model, made, **options)
 
 
 def test_one_finished_explanation_needs_no_list(

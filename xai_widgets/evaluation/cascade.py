@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MetricError
 from xai_widgets.evaluation.base import Case, channel_sum
+from xai_widgets.evaluation.checks import whole
 from xai_widgets.evaluation.normalise import Map
 from xai_widgets.evaluation.randomisation import Stage, randomised, stages
 from xai_widgets.evaluation.similarity import similarity
@@ -77,10 +78,12 @@ def cascade_steps(
     Raises
     ------
     MetricError
-        If the mode does not exist.
+        If the mode does not exist, or a number is wrong.
     """
     if mode not in MODES:
         raise MetricError(f"mode cannot be {mode!r}: use one of {', '.join(MODES)}.")
+    n_stages = None if n_stages is None else whole(1)("n_stages", n_stages)
+    seed = whole(0)("seed", seed)
     assert case.model is not None and case.explain is not None
     chosen = (parts or stages(case.model))[:n_stages]
     maps: list[Map] = [case.signed]

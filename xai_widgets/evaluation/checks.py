@@ -72,7 +72,7 @@ def confidence_level(value: Any) -> float:
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is one finite number, of Python or NumPy."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def true_labels(given: Sequence[Any], names: Sequence[str]) -> list[str | None]:

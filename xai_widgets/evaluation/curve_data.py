@@ -4,6 +4,7 @@ from typing import Any
 
 from xai_widgets.evaluation.base import Case, check_attribution, drain
 from xai_widgets.evaluation.cascade import Cascade, cascade_steps
+from xai_widgets.evaluation.checks import whole
 from xai_widgets.evaluation.controls import control_case
 from xai_widgets.evaluation.curves import Curve, curve_steps
 from xai_widgets.evaluation.subjects import Subject, subjects
@@ -97,5 +98,5 @@ def case_of(
         target=explanation.target,
         explain=None if subject is None else subject.explainer(model, explanation.target),
         diagnostics=explanation.diagnostics,
-        seed=seed,
+        seed=whole(0)("seed", seed),
     )

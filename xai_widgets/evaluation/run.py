@@ -51,7 +51,7 @@ def evaluate(
     normalisation: Normalisation | None = None,
     controls: bool = True,
     confidence: float = 0.95,
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Explanation | Sequence[Explanation] | None = None,
     random_label_model: Any = None,
 ) -> list[dict[str, Any]]:
     """Judge explanations by several independent tests, each beside a control.
@@ -138,7 +138,7 @@ def evaluate_stream(
     normalisation: Normalisation | None = None,
     controls: bool = True,
     confidence: float = 0.95,
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Explanation | Sequence[Explanation] | None = None,
     random_label_model: Any = None,
 ) -> Generator[Progress, None, list[dict[str, Any]]]:
     """Evaluate in steps: yields `Progress` with the records so far, returns all with intervals.

@@ -1,12 +1,13 @@
 """The sanity verdict: whether a method shows the same map when the network forgot its task."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from xai_widgets.errors import MapError, MetricError, XaiError
 from xai_widgets.evaluation.base import channel_sum, drain
+from xai_widgets.evaluation.checks import is_number, whole
 from xai_widgets.evaluation.intervals import interval
 from xai_widgets.evaluation.normalise import Map
 from xai_widgets.evaluation.randomisation import randomised, stages
@@ -74,8 +75,14 @@ def verdict_stream(
     threshold: float = THRESHOLD,
 ) -> Generator[tuple[int, int], None, list[dict[str, Any]]]:
     """Do the same in steps: yields (done, total), with the user's own weights back at each."""
-    if not seeds or n_stages < 1:
+    if not isinstance(seeds, Iterable):
+        raise MetricError(f"seeds is {seeds!r}: give a sequence of whole numbers.")
+    seeds = [whole(0)("Each of the seeds", seed) for seed in seeds]
+    n_stages = whole(0)("n_stages", n_stages)
+    if not seeds or not n_stages:
         raise MetricError("The verdict needs a seed and a stage at least: give both.")
+    if not is_number(threshold):
+        raise MetricError(f"threshold is {threshold!r}: give a correlation, as {THRESHOLD}.")
     loaded = load(model)
     chosen = subjects(methods)
     pictures = images if isinstance(images, ImageSet) else ImageSet(images)
