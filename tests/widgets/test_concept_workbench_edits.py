@@ -290,3 +290,19 @@ def test_a_step_whose_example_another_program_removed_does_not_bar_those_before_
     assert desk.editor.undo_text == "add an example to 'spots'"
     desk.edit("undo")
     assert desk.ids("spots") == []
+
+
+def test_the_history_holds_so_many_bytes_of_removed_files_and_no_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xai_widgets.widgets import concept_edits
+
+    first, second, third = desk.ids("stripes")
+    desk.edit("remove", ids=[first])
+    held = desk.editor._done[-1].nbytes
+    assert held > 0
+    monkeypatch.setattr(concept_edits, "HISTORY_BYTES", held + held // 2)
+    desk.edit("remove", ids=[second])
+    assert sum(step.nbytes for step in desk.editor._done) <= held + held // 2
+    desk.edit("undo")
+    assert desk.ids("stripes") == [second, third] and desk.editor.undo_text is None

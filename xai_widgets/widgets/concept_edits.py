@@ -16,6 +16,8 @@ from xai_widgets.widgets.concept_pictures import Pictures
 from xai_widgets.widgets.regions import check_region, encode_runs
 
 HISTORY = 200
+HISTORY_BYTES = 256 * 1024**2
+"""What removals in the history may hold in memory; the newest step stays however large it is."""
 RANDOM_NAME = "random"
 MIN_RANDOM, MAX_RANDOM = 100, 1000
 RANDOM_PER_EXAMPLE = 4
@@ -32,6 +34,12 @@ class Step:
     text: str
     undo: Callable[[], object]
     redo: Callable[[], object]
+    presences: tuple["_Presence", ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """The files that it keeps to bring back what was removed."""
+        return sum(presence.nbytes for presence in self.presences)
 
 
 class _Presence:
@@ -51,6 +59,12 @@ class _Presence:
     def return_(self) -> None:
         assert self._removal is not None
         self._store.restore(self._removal)
+        self._removal = None
+
+    @property
+    def nbytes(self) -> int:
+        """The files that are kept while it is away."""
+        return 0 if self._removal is None else sum(map(len, self._removal.files.values()))
 
 
 class Editor:
@@ -111,6 +125,7 @@ class Editor:
             if step is not None:
                 self._done.append(step)
                 del self._done[:-HISTORY]
+                self._bound()
         else:
             raise EditError(f"There is no edit {op!r}: use one of {', '.join(_OPS)}.")
 
@@ -134,6 +149,15 @@ class Editor:
             source.pop()  # what it was about is gone for good: it must not bar the steps behind it
             raise EditError(f"{error} That step was taken out of the history.") from error
         target.append(source.pop())
+        self._bound()
+
+    def _bound(self) -> None:
+        """Drop the oldest steps that hold more files than memory is meant for."""
+        total = sum(step.nbytes for step in (*self._done, *self._undone))
+        while total > HISTORY_BYTES and len(self._done) > 1:
+            total -= self._done.pop(0).nbytes
+        while total > HISTORY_BYTES and len(self._undone) > 1:
+            total -= self._undone.pop(0).nbytes
 
     # Concepts -----------------------------------------------------------------------------
 
@@ -141,7 +165,7 @@ class Editor:
         name, store = clean_name(str(edit["name"])), self._store
         store.add_concept(name, colour=edit.get("colour"))
         presence = _Presence(store, lambda: store.remove_concept(name))
-        return Step(f"make the concept {name!r}", presence.leave, presence.return_)
+        return Step(f"make the concept {name!r}", presence.leave, presence.return_, (presence,))
 
     def _change_concept(self, edit: Mapping[str, Any]) -> Step | None:
         store = self._store
@@ -167,7 +191,7 @@ class Editor:
         name, store = clean_name(str(edit["name"])), self._store
         presence = _Presence(store, lambda: store.remove_concept(name))
         presence.leave()
-        return Step(f"delete the concept {name!r}", presence.return_, presence.leave)
+        return Step(f"delete the concept {name!r}", presence.return_, presence.leave, (presence,))
 
     # Examples -----------------------------------------------------------------------------
 
@@ -180,7 +204,7 @@ class Editor:
 
     def _added(self, text: str, ids: Sequence[str]) -> Step:
         presence = _Presence(self._store, lambda: self._store.remove(ids))
-        return Step(text, presence.leave, presence.return_)
+        return Step(text, presence.leave, presence.return_, (presence,))
 
     def _change(self, edit: Mapping[str, Any]) -> Step | None:
         ids, store = _ids(edit), self._store
@@ -255,7 +279,7 @@ class Editor:
         ids, store = _ids(edit), self._store
         presence = _Presence(store, lambda: store.remove(ids))
         presence.leave()
-        return Step(f"remove {_examples(ids)}", presence.return_, presence.leave)
+        return Step(f"remove {_examples(ids)}", presence.return_, presence.leave, (presence,))
 
     def _reject(self, edit: Mapping[str, Any]) -> Step:
         concept, store = clean_name(str(edit["concept"])), self._store
@@ -295,7 +319,7 @@ class Editor:
             if old:
                 presence = _Presence(store, lambda: store.remove(old))
                 presence.leave()
-                steps.append(Step("", presence.return_, presence.leave))
+                steps.append(Step("", presence.return_, presence.leave, (presence,)))
         except BaseException:
             for step in reversed(steps):
                 step.undo()
@@ -309,7 +333,9 @@ class Editor:
             for step in steps:
                 step.redo()
 
-        return Step("make the random set" if not old else "replace the random set", undo, redo)
+        text = "make the random set" if not old else "replace the random set"
+        kept = tuple(presence for step in steps for presence in step.presences)
+        return Step(text, undo, redo, kept)
 
     def _make_random_concept(self, concepts: Sequence[Concept]) -> Step:
         store, taken = self._store, {each.name for each in concepts}
@@ -317,7 +343,7 @@ class Editor:
         name = next(each for each in names if each not in taken)
         store.add_concept(name, role="random")
         presence = _Presence(store, lambda: store.remove_concept(name))
-        return Step("", presence.leave, presence.return_)
+        return Step("", presence.leave, presence.return_, (presence,))
 
     # Parts --------------------------------------------------------------------------------
 
