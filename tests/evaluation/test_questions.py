@@ -109,7 +109,12 @@ def test_a_value_of_a_wrong_type_is_refused(question: Any, text: str, refused: A
 
 
 @pytest.mark.parametrize(
-    ("options", "text"), [({"confidence": "a"}, "confidence is 'a'"), ({"seed": -1}, "seed is -1")]
+    ("options", "text"),
+    [
+        ({"confidence": "a"}, "confidence is 'a'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"by": 3}, "by is 3: give the name"),
+    ],
 )
 def test_a_summary_with_a_wrong_interval_is_refused(options: Any, text: str) -> None:
     with pytest.raises(MetricError, match=text):

@@ -1,7 +1,7 @@
 """Records of scores: their columns, their intervals over images, and their means over slices."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -115,11 +115,15 @@ def summarise(
         If there is no such column, or confidence or seed is wrong.
     """
     confidence, seed = confidence_level(confidence), whole(0)("seed", seed)
+    if not isinstance(by, Iterable):
+        raise MetricError(f"by is {by!r}: give the name of a column, or several.")
     columns = (by,) if isinstance(by, str) else tuple(by)
     banded = [{**record, "confidence_band": _band(record.get("confidence"))} for record in records]
     for name in columns:
         if banded and name not in banded[0]:
-            raise MetricError(f"Records have no column {name!r}.{near_matches(name, banded[0])}")
+            raise MetricError(
+                f"Records have no column {name!r}.{near_matches(str(name), banded[0])}"
+            )
     kept = ("direction", "unit", "parameters")
     found = []
     for group in grouped(banded, ("method", "metric", "parameters", *columns)).values():
