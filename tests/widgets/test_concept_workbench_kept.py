@@ -7,7 +7,9 @@ import gc
 import io
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,3 +280,19 @@ def test_other_settings_are_said_only_as_long_as_they_are_other(
     workbench.classifier = "ridge"
     workbench.records
     assert "settings" not in (recorded.of("bars")[-1]["payload"]["note"] or "")
+
+
+@pytest.mark.parametrize("wrong", [{"low": "high"}, {"concept": None}, None])
+def test_results_that_were_edited_by_hand_are_a_sentence_and_stop_nothing(
+    wrong: dict[str, Any] | None, make: Make, recorded: Recorded, filled: ConceptStore
+) -> None:
+    make(layers=["body"]).test()
+    (kept,) = filled.vectors()
+    records = [{} if wrong is None else {**record, **wrong} for record in kept.records]
+    filled.save_vectors(replace(kept, records=tuple(records)))
+    after = len(recorded.messages)
+    workbench = make(layers=["body"])
+    (note,) = recorded.wait("result", after=after)["payload"]["notes"]
+    assert "damaged" in note["text"]
+    assert workbench.to_png()
+    assert len(workbench.test()) == 2

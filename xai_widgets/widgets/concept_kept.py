@@ -17,6 +17,21 @@ from xai_widgets.widgets.concept_scores import Question, Scored
 ASKED = ("layers", "classifier", "pooled", "against", "targets")
 """What a question is made of, as JSON."""
 
+NUMBER = (int, float, type(None))
+RECORD = {
+    **dict.fromkeys(("concept", "layer", "class", "note"), (str,)),
+    **dict.fromkeys(("score", "magnitude", "low", "high", "p", "p_adjusted"), NUMBER),
+    **dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), NUMBER),
+    **dict.fromkeys(("significant", "testable"), (bool,)),
+    **dict.fromkeys(("n_examples", "n_images"), (int,)),
+}
+DETAILS = {
+    "target_text": (str,),
+    "n_images": (int,),
+    "alpha": (int, float),
+    "note": (str, type(None)),
+}
+
 
 def save(
     scored: Scored,
@@ -100,13 +115,33 @@ def restore(
         )
     if not current:
         return None, None
+    sound = [found for found in current if _sound(found)]
+    if not sound:
+        return None, (
+            "The results of the last test in this folder are damaged and are not shown: press Test "
+            "to make new ones."
+        )
     where, settings, asked = images_hash(images), question.settings(), question.to_dict()
 
     def differs(found: Vectors) -> tuple[bool, bool, bool]:
         return _differs(found, where), _differs(found, settings), _differs(found, asked)
 
-    found = min(current, key=differs)
+    found = min(sound, key=differs)
     return replace(_scored(found, images), trained_with=same), None
+
+
+def _sound(found: Vectors) -> bool:
+    """Say whether results are such as a test makes; people may have edited the file."""
+    widths: dict[str, int] = {}
+    return (
+        _has(found.details, DETAILS)
+        and all(_has(record, RECORD) for record in found.records)
+        and all(widths.setdefault(at[1], len(v)) == len(v) for at, v in found.vectors.items())
+    )
+
+
+def _has(values: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> bool:
+    return all(key in values and isinstance(values[key], kind) for key, kind in kinds.items())
 
 
 def _differs(found: Vectors, asked: Mapping[str, Any]) -> bool:
