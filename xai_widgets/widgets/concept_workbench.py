@@ -185,7 +185,7 @@ class ConceptWorkbench(WorkbenchReading):
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records of the test on screen, as `tcav` gives them; waits for running edits and jobs.
+        """The records of the test on screen, as `tcav` gives them; waits for edits and jobs.
 
         They are those of the last test, which may be one that was kept in the store's folder and,
         unless `testing` is set, of other settings or examples than those on screen: the sentence
