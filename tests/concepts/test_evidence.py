@@ -289,3 +289,13 @@ def test_layers_that_do_not_exist_are_refused(evidence: Evidence) -> None:
         Evidence(evidence.model, ["layer33"])
     with pytest.raises(ConceptError, match="at least one"):
         Evidence(evidence.model, [])
+
+
+def test_a_layer_without_a_row_for_each_image_is_a_sentence(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "xai_widgets.concepts.evidence.features", lambda *_: np.zeros((1, 4), np.float32)
+    )
+    with pytest.raises(LayerError, match="1 rows for 4 images at one of 'layer2', 'layer3'"):
+        result_of(evidence.activations_of(pictures()))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xai_widgets.concepts.features import features
 from xai_widgets.concepts.remembered import Retained, Shared
-from xai_widgets.errors import ConceptError, ModelError
+from xai_widgets.errors import ConceptError, LayerError, ModelError
 from xai_widgets.explainers.base import Progress
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import LayerPass, PreparedImage
@@ -125,10 +125,6 @@ class Evidence:
     def clear(self) -> None:
         """Forget everything, and give the memory back."""
         self._shared.known.clear()
-        self._shared.retained.clear()
-
-    def release_passes(self) -> None:
-        """Give the memory of forward passes back; features and gradients stay known."""
         self._shared.retained.clear()
 
     def activations_of(self, pictures: Pictures) -> Steps[dict[str, Floats]]:
@@ -318,6 +314,11 @@ class Evidence:
         return found, missing
 
     def _put(self, keys: Sequence[str], kind: Hashable, rows: Any, found: Found) -> None:
+        if len(rows) != len(keys):
+            raise LayerError(
+                f"{self.model.name} returns {len(rows)} rows for {len(keys)} images at one of "
+                f"{', '.join(map(repr, self.layers))}: choose layers with a row for each image."
+            )
         for key, row in zip(keys, rows, strict=True):
             if not np.isfinite(row).all():
                 raise ModelError(
