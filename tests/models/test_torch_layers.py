@@ -191,6 +191,15 @@ def test_a_model_without_feature_maps_says_so() -> None:
     assert "no layer whose output is a feature map" in model.capabilities.lacks["feature_maps"]
     with pytest.raises(LayerError, match="no layer whose output is a feature map"):
         model.resolve_layer(None)
+    with pytest.raises(LayerError, match=f"name a layer, such as {model.vector_layers[-1].name!r}"):
+        model.resolve_layer(None)
+
+
+@pytest.mark.parametrize("layer", [None, "1"])
+def test_a_model_whose_layers_cannot_be_seen_says_what_tcav_needs(layer: str | None) -> None:
+    model = load(torch.jit.script(seeded(convolutional)), input_size=32)
+    with pytest.raises(LayerError, match=r"shows no layers: .* TCAV .* need the original model"):
+        model.resolve_layer(layer, vectors=True)
 
 
 def test_layers_come_in_the_order_of_the_forward_pass() -> None:

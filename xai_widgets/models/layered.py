@@ -87,7 +87,10 @@ class Layered:
         self._refuse_layers()
 
     def _refuse_layers(self) -> NoReturn:
-        raise LayerError(f"{self.name} shows no layers: choose a method that needs no layer.")
+        raise LayerError(
+            f"{self.name} shows no layers: choose an explainer that needs none; TCAV and other "
+            "tools for concepts need the original model, whose layers can be seen."
+        )
 
     @property
     def patch_layer(self) -> str | None:
@@ -142,11 +145,14 @@ class Layered:
         """
         known = (*self.layers, *self.vector_layers) if vectors else self.layers
         names = [entry.name for entry in known]
+        if not self.layers and not self.vector_layers:
+            self._refuse_layers()
         if layer is None:
             if self.recommended_layer is None:
                 raise LayerError(
                     f"{self.name} has no layer whose output is a feature map: "
-                    "choose a method that needs no layer."
+                    "choose an explainer that needs none; for TCAV, name a layer, such as "
+                    f"{(self.vector_layers or self.layers)[-1].name!r}."
                 )
             return self.recommended_layer
         if layer not in names:
