@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -342,27 +341,17 @@ def test_another_class_and_one_example_less_need_no_forward_pass(
     assert other.records[0]["magnitude"] != first.records[0]["magnitude"]
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_tcav_keeps_features_with_the_model_and_no_forward_pass(
-    cancelled: bool, monkeypatch: pytest.MonkeyPatch
+def test_tcav_keeps_what_another_class_needs_with_the_model(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = fresh()
     counted = Counted(model, monkeypatch)
     images, concepts, pool = small()
-    held: list[int] = []
-
-    def told(step: Any) -> None:
-        held.append(len(vars(model)["_tcav"].evidence._shared.retained))
-        if cancelled and "pseudo-concepts" in step.text:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt) if cancelled else contextlib.nullcontext():
-        tcav(model, images, "zebra", concepts, random=pool, progress=told, **OPTIONS)
-    assert max(held) > 0
-    assert vars(model)["_tcav"].evidence._shared.retained == []
+    tcav(model, images, "zebra", concepts, random=pool, **OPTIONS)
+    assert counted.forwards > 0
     counted.forwards = 0
     tcav(model, images, "horse", concepts, random=pool, **OPTIONS)
-    assert counted.forwards == len(images)  # for the new gradients alone
+    assert counted.forwards == 0
 
 
 def test_what_was_fitted_once_gives_what_it_gives_anew() -> None:

@@ -207,9 +207,9 @@ def tcav(
     one concept, so they are not independent.
 
     What is computed is kept with the loaded model, for as long as that lives and its weights stay
-    the same: features and gradients (512 MB at most) and what was fitted (256 MiB), so that another
-    class or concept runs only pictures that are new. Forward passes (256 MB) are let go of when the
-    call ends. Load the model anew to start without any of it.
+    the same: features and gradients (512 MB at most), what was fitted (256 MiB) and the forward
+    passes of the images from the first tested layer on (256 MB), so that another class or concept
+    runs only pictures that are new. Load the model anew to start without any of it.
 
     Parameters
     ----------
@@ -303,7 +303,6 @@ def tcav(
     finally:
         with loaded.lock:
             steps.close()
-            evidence.release_passes()
 
 
 def layers_of(model: ExplainableModel, layers: str | Sequence[str] | None) -> tuple[str, ...]:
