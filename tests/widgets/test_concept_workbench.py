@@ -152,6 +152,7 @@ def test_images_of_the_class_are_used_where_there_are_eight(
     workbench.records
     bars = recorded.of("bars")[-1]["payload"]
     assert bars["n_images"] == 20 and "None of the images is labelled cow" in bars["note"]
+    assert all("None of the images is labelled cow" in record["note"] for record in bars["records"])
     for wrong, sentence in (([0, 1], "shape"), ([7] * 20, "has 4 classes"), (["a"] * 20, "whole")):
         with pytest.raises(traitlets.TraitError, match=sentence):
             make(many, classes=wrong)

@@ -172,7 +172,9 @@ def score_steps(
     scored: Scored | None = None
     for target in question.targets:
         chosen, note = yield from _chosen(images, view, target)
-        request = TcavRequest(images.entries(chosen), target, concepts, pool, options)
+        told_of_all = (note,) if note else ()
+        entries = images.entries(chosen)
+        request = TcavRequest(entries, target, concepts, pool, options, told_of_all)
         testing = tcav_steps(view, request, fits)
         text = target.text(view.model.labels)
         main = scored is None

@@ -55,7 +55,8 @@ class ConceptWorkbench(WorkbenchReading):
         A `ConceptStore`, or the path of its folder; by default the folder "concepts" here.
     classes
         The true class of each image, as positions in the outputs. Without them, a class is tested
-        on the images that the model predicts as it.
+        on the images that the model predicts as it. Where fewer than 8 images are of the class,
+        it is tested on all, and each record's "note" says so.
     labels
         Names of the outputs, where the model does not carry them.
     traits
