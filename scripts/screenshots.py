@@ -22,7 +22,7 @@ from tests.lab.server import LabServer
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "screenshots"
-README_PICTURE = ROOT / "docs" / "explorer.png"
+IN_THE_README = ("explorer", "workbench")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # Browser windows; the widget gets what the notebook leaves of them.
 WIDTHS_PX = {"wide": 1440, "narrow": 640}
@@ -84,8 +84,36 @@ explorer = xw.Explorer(xw.demo.model("scenes"), data.images, method="grad_cam", 
 explorer.region = {"type": "rect", "x": 24, "y": 40, "width": 48, "height": 48}
 explorer
 """
+WORKBENCH = """
+import tempfile
+import numpy as np, xai_widgets as xw
+data = xw.demo.dataset("animals", n=120, seed=5)
+zebras = np.flatnonzero(data.labels == data.class_names.index("zebra")).tolist()
+rng = np.random.default_rng(0)
+store = xw.ConceptStore(tempfile.mkdtemp() + "/concepts")
+
+def mark(name, indices, wanted):
+    store.add_concept(name)
+    for index in indices:
+        animal = data.masks["animal"][index]
+        for _ in range(400):
+            x, y = rng.integers(0, 104, 2).tolist()
+            if wanted(animal[y : y + 24, x : x + 24].mean()):
+                box = {"type": "rect", "x": x, "y": y, "width": 24, "height": 24}
+                store.add(name, data.images[index], box)
+                break
+
+mark("stripes", zebras, lambda share: share > 0.7)
+mark("ground", zebras, lambda share: share == 0)
+workbench = xw.ConceptWorkbench(
+    xw.demo.model("animals"), data.images, store=store, classes=data.labels, target="zebra",
+    compare=[data.class_names.index("horse")], image_index=zebras[3], concept="stripes",
+    layer="stage2", testing=True)
+workbench
+"""
 WIDGETS = {
     "explorer": EXPLORER,
+    "workbench": WORKBENCH,
     "attention": ATTENTION,
     "scrubber": SCRUBBER,
     "scrubber-guided": GUIDED,
@@ -134,9 +162,10 @@ def main() -> int:
                         shown.screenshot(path=target)
                         print(target)
                 lab.close()
-            if not sys.argv[1:] or "explorer" in sys.argv[1:]:
-                with Image.open(FOLDER / "explorer-wide-light.png") as picture:
-                    picture.reduce(2).save(README_PICTURE, optimize=True)
+            for name in IN_THE_README:
+                if not sys.argv[1:] or name in sys.argv[1:]:
+                    with Image.open(FOLDER / f"{name}-wide-light.png") as picture:
+                        picture.reduce(2).save(ROOT / "docs" / f"{name}.png", optimize=True)
         finally:
             browser.close()
             server.stop()
