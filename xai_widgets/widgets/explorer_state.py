@@ -2,34 +2,33 @@
 
 from typing import Any
 
-import traitlets
 from traitlets import Dict, Int, Unicode, validate
 
 from xai_widgets.errors import MethodError
 from xai_widgets.explainers.base import build
 from xai_widgets.explainers.registry import find
-from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import ImageSet
-from xai_widgets.models.targets import FunctionTarget, RegionTarget, resolve_target
+from xai_widgets.widgets.asked_target import AskedTarget
 from xai_widgets.widgets.base import StateError, as_state_error
 from xai_widgets.widgets.regions import FILLS, check_region
 
 STATE = ("image_index", "target", "layer", "method", "parameters", "region", "ablation")
 
 
-class ExplorerState(traitlets.HasTraits):
+class ExplorerState(AskedTarget):
     """The traits of `Explorer`, where each is documented.
 
     Targets that are functions cannot be sent: their wire form holds a name, by which they are kept
     here.
     """
 
-    model: ExplainableModel
     images: ImageSet
-    functions: dict[str, FunctionTarget]
+    no_region = (
+        "The Explorer takes a region from its trait `region`: set `target` to the class "
+        "and `region` to the region."
+    )
 
     image_index = Int(0).tag(sync=True)
-    target = traitlets.Any(None, allow_none=True).tag(sync=True)
     layer = Unicode(None, allow_none=True).tag(sync=True)
     method = Unicode("").tag(sync=True)
     parameters = Dict().tag(sync=True)
@@ -44,30 +43,6 @@ class ExplorerState(traitlets.HasTraits):
                 f"There is no image {index}: the Explorer has {len(self.images)}, counted from 0."
             )
         return index
-
-    @validate("target")
-    def _check_target(self, proposal: Any) -> dict[str, Any] | None:
-        value = proposal["value"]
-        with as_state_error():
-            if value is None:
-                return None
-            return self._wire_target(value)
-
-    def _wire_target(self, value: Any) -> dict[str, Any]:
-        """Return a target's wire form after checking that there is such a thing."""
-        if isinstance(value, dict) and value.get("name") in self.functions:
-            return self.functions[value["name"]].to_dict()
-        target = resolve_target(value, self.model.labels, 0)
-        if isinstance(target, RegionTarget):
-            raise StateError(
-                "The Explorer takes a region from its trait `region`: set `target` to the class "
-                "and `region` to the region."
-            )
-        if isinstance(target, FunctionTarget):
-            self.functions[target.name] = target
-        if target.layer is not None:
-            self.model.resolve_layer(target.layer)
-        return target.to_dict()
 
     @validate("layer")
     def _check_layer(self, proposal: Any) -> str | None:

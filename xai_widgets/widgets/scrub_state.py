@@ -8,9 +8,8 @@ import traitlets
 from traitlets import Dict, Float, Int, Unicode, validate
 
 from xai_widgets.explainers.baselines import BASELINES, baseline_values, holds_several
-from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
-from xai_widgets.models.targets import FunctionTarget, RegionTarget, resolve_target
+from xai_widgets.widgets.asked_target import AskedTarget
 from xai_widgets.widgets.base import StateError, as_state_error
 from xai_widgets.widgets.regions import check_region
 
@@ -27,20 +26,21 @@ class Given(traitlets.Any):
     allow_none = False
 
 
-class ScrubState(traitlets.HasTraits):
+class ScrubState(AskedTarget):
     """The traits of `PathScrubber`, where each is documented.
 
     Targets that are functions and baselines that are pictures cannot be sent: their wire form
     holds a name, by which they are kept here.
     """
 
-    model: ExplainableModel
-    functions: dict[str, FunctionTarget]
+    no_region = (
+        "The scrubber explains a class over the whole picture: give the class, or use "
+        "explain for a class over a region."
+    )
     _baselines: dict[str, Any]
     _others: Callable[[], Any] | None
 
     image = Given()
-    target = traitlets.Any(None, allow_none=True).tag(sync=True)
     baseline = Given("black").tag(sync=True)
     draws = Int(1).tag(sync=True)
     n_steps = Int(64).tag(sync=True)
@@ -54,26 +54,6 @@ class ScrubState(traitlets.HasTraits):
         value = proposal["value"]
         prepared: PreparedImage = self.model.prepare(value)
         return prepared
-
-    @validate("target")
-    def _check_target(self, proposal: Any) -> dict[str, Any] | None:
-        value = proposal["value"]
-        with as_state_error():
-            if value is None:
-                return None
-            if isinstance(value, dict) and value.get("name") in self.functions:
-                return self.functions[value["name"]].to_dict()
-            target = resolve_target(value, self.model.labels, 0)
-            if isinstance(target, RegionTarget):
-                raise StateError(
-                    "The scrubber explains a class over the whole picture: give the class, or use "
-                    "explain for a class over a region."
-                )
-            if isinstance(target, FunctionTarget):
-                self.functions[target.name] = target
-            if target.layer is not None:
-                self.model.resolve_layer(target.layer)
-            return target.to_dict()
 
     def asked_target(self, wire: Any) -> Any:
         """Return a target of which only the wire form was kept, functions with their code."""
