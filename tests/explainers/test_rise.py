@@ -36,7 +36,7 @@ def masks_by_hand(size: tuple[int, int]) -> Any:
 @pytest.mark.parametrize("size", [(32, 32), (24, 41)])
 def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell(size: tuple[int, int]) -> None:
     grids = RandomGrids.draw(OPTIONS["n_masks"], 5, OPTIONS["p"], size, OPTIONS["seed"])
-    found = grids.masks(0, OPTIONS["n_masks"], NumpyBackend())[..., 0]
+    found = grids.masks(np.arange(OPTIONS["n_masks"]), NumpyBackend())[..., 0]
     np.testing.assert_allclose(found, masks_by_hand(size), atol=1e-5)
     assert found.min() >= 0 and found.max() <= 1 + 1e-6
     for axis, side in enumerate(size):
@@ -45,7 +45,7 @@ def test_masks_are_enlarged_grids_shifted_by_less_than_a_cell(size: tuple[int, i
 
 def test_masks_are_open_with_the_probability_asked_for() -> None:
     grids = RandomGrids.draw(4000, 7, 0.3, (28, 28), 0)
-    masks = grids.masks(0, 4000, NumpyBackend())
+    masks = grids.masks(np.arange(4000), NumpyBackend())
     assert masks.mean() == pytest.approx(0.3, abs=0.01)
 
 
@@ -97,7 +97,7 @@ def test_a_pixel_that_decides_alone_is_found_and_its_size_is_the_closed_form() -
     result = quick(model, "rise", image, target=1, n_masks=3000, grid_size=4, p=0.5)
     peak = np.unravel_index(result.map.argmax(), (8, 8))
     assert np.abs(np.subtract(peak, (3, 4))).max() <= 1
-    masks = RandomGrids.draw(3000, 4, 0.5, (8, 8), 0).masks(0, 3000, NumpyBackend())[..., 0]
+    masks = RandomGrids.draw(3000, 4, 0.5, (8, 8), 0).masks(np.arange(3000), NumpyBackend())[..., 0]
     variance = masks[:, 3, 4].var() / 0.5 * image.values[3, 4, 0]
     assert result.map[3, 4] == pytest.approx(variance, rel=0.02)
     assert result.diagnostics["reliability"] > 0.95

@@ -44,6 +44,8 @@ OPERATIONS: dict[str, Callable[[Backend], Any]] = {
     "concatenate": lambda b: b.concatenate([IMAGES, b.asarray(IMAGES[:1])]),
     "reshape": lambda b: b.reshape(IMAGES, (2, 35, -1)),
     "where": lambda b: b.where(b.asarray(IMAGES) > 0.2, IMAGES, b.asarray(IMAGES) * 0),
+    "where of a mask an image": lambda b: b.where(b.asarray(IMAGES[:, :, :, :1]) > 0, IMAGES, 1.0),
+    "masked": lambda b: b.masked(b.asarray(IMAGES[0]), b.asarray(values(4, 7, 5, 1, seed=1))),
     "abs": lambda b: b.abs(IMAGES),
     "resize up": lambda b: b.resize(IMAGES, (16, 11)),
     "resize by a whole factor": lambda b: b.resize(IMAGES, (21, 15)),

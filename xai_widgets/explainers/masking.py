@@ -31,7 +31,8 @@ class Hiding:
 
     def scores(self, kept: Array, target: Target) -> Array:
         """Return the target's scores [N] with only ``kept`` [N, H, W, 1], 0..1, to be seen."""
-        return self._model.target_scores(self._fill + kept * self._difference, target)
+        shown = self._model.backend.masked(self._difference, kept)
+        return self._model.target_scores(self._fill + shown, target)
 
 
 def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:

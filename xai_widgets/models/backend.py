@@ -66,6 +66,10 @@ class Backend(ABC):
     def matmul(self, first: Array, second: Array) -> Array:
         """Multiply matrices [..., A, B] and [..., B, C] to [..., A, C]."""
 
+    def masked(self, image: Array, masks: Array) -> Array:
+        """Multiply an image [H, W, C] by each of N masks [N, H, W, 1], to [N, H, W, C]."""
+        return masks * image
+
     @abstractmethod
     def resize(self, array: Array, size: tuple[int, int]) -> Array:
         """Resize [N, H, W, C] bilinearly to ``size`` (half-pixel centres, edges repeated)."""
