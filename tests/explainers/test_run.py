@@ -25,11 +25,12 @@ from xai_widgets.explanation import Explanation
 from xai_widgets.models.loading import load
 
 
-def steps(model: Any, method: str, **parameters: Any) -> tuple[list[Any], Explanation]:
+def steps(
+    model: Any, method: str, partials: bool = True, **parameters: Any
+) -> tuple[list[Any], Explanation]:
     """Run a stream to its end; return what it yielded and what it returned."""
-    stream = explain_stream(
-        model, model.prepare(picture()), method, 0, None, {**QUICK.get(method, {}), **parameters}
-    )
+    given = {**QUICK.get(method, {}), **parameters}
+    stream = explain_stream(model, model.prepare(picture()), method, 0, None, given, partials)
     seen = []
     while True:
         try:
@@ -72,6 +73,9 @@ def test_partial_explanations_come_nearer_to_the_last(
         assert partial.target == result.target
         assert partial.heatmap.shape == result.heatmap.shape
         assert partial.score == pytest.approx(result.score, abs=1e-5)
+    seen, alone = steps(model, method, partials=False, **parameters)
+    assert not [item for item in seen if isinstance(item, Explanation)]
+    np.testing.assert_array_equal(alone.attribution, result.attribution)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -56,7 +56,7 @@ class Subject:
     ) -> Generator[None, None, Explanation]:
         """Explain in steps between which the work can be stopped."""
         stream = explain_stream(
-            model, image, self.method, target, self.layer, dict(self.parameters)
+            model, image, self.method, target, self.layer, dict(self.parameters), partials=False
         )
         try:
             while True:

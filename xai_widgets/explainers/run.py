@@ -62,7 +62,8 @@ def explain(
         One sentence that names what was wrong: image, target, layer, method, parameter or model.
     """
     loaded = load(model)
-    stream = explain_stream(loaded, loaded.prepare(image), method, target, layer, parameters)
+    prepared = loaded.prepare(image)
+    stream = explain_stream(loaded, prepared, method, target, layer, parameters, partials=False)
     while True:
         try:
             next(stream)
@@ -78,10 +79,12 @@ def explain_stream(
     target: Any = None,
     layer: str | Sequence[str] | None = None,
     parameters: Mapping[str, Any] | None = None,
+    partials: bool = True,
 ) -> ExplanationStream:
     """Explain in steps: yields progress and partial explanations, returns the final one.
 
-    Closing the generator between two steps cancels the work and leaves the model as it was.
+    Closing the generator between two steps cancels the work and leaves the model as it was. Where
+    nobody looks at partial explanations, leave them out: each asks for the hash of all weights.
     """
     started = time.perf_counter()
     explainer = build(find(method), parameters or {})
@@ -112,7 +115,7 @@ def explain_stream(
         while True:
             progress = next(stream)
             yield replace(progress, partial=None)
-            if progress.partial is not None:
+            if partials and progress.partial is not None:
                 yield finished(progress.partial)
     except StopIteration as stop:
         if not np.isfinite(stop.value.values).all():
