@@ -8,6 +8,7 @@ import tensorflow as tf
 from xai_widgets.errors import ModelError, sentence
 from xai_widgets.models.base import Lock
 from xai_widgets.models.carried import Carried
+from xai_widgets.models.graph_parts import cut_out
 from xai_widgets.models.inference_model import InferenceModel
 from xai_widgets.models.preprocessing import Preprocess, Values
 from xai_widgets.models.saved_model import device_name
@@ -57,7 +58,7 @@ class FrozenGraphModel(InferenceModel):
         output = _score_output(imported.graph, graph)
         notes = [*own.notes, *self._spec.notes()]
         notes.append(f"Images go into {tensor.name!r}, scores come from {output.name!r}.")
-        self._function = imported.prune(tensor, output)
+        self._function = cut_out(imported, [tensor], output)
         super().__init__(
             graph,
             WHY,

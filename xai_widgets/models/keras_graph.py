@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from xai_widgets.errors import LayerError, ModelError, sentence
+from xai_widgets.models.graph_parts import cut_out
 from xai_widgets.models.keras_calls import Call, Span, watched
 from xai_widgets.models.keras_cotangents import (
     constant_cotangent,
@@ -118,7 +119,7 @@ class KerasGraph:
             sizes = [tf.shape(call.tensor) for call in self.calls.values()]
         if not sizes:
             return {}
-        found = self._function.prune([self._images], sizes)(images)
+        found = cut_out(self._function, [self._images], sizes)(images)
         return {
             path: tuple(int(side) for side in size.numpy())
             for path, size in zip(self.calls, found, strict=True)
@@ -316,7 +317,7 @@ class KerasGraph:
     def _cut_out(self, key: Hashable, parts: Callable[[], tuple[list[Any], list[Any]]]) -> Any:
         if key not in self._cut:
             feeds, fetches = parts()
-            self._cut[key] = self._function.prune(feeds, fetches)
+            self._cut[key] = cut_out(self._function, feeds, fetches)
             if len(self._cut) > MAX_FUNCTIONS:
                 self._cut.popitem(last=False)
         self._cut.move_to_end(key)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from xai_widgets.models.graph_parts import cut_out
 from xai_widgets.models.keras_calls import first_tensor, operations, untouched
 from xai_widgets.models.keras_graph import KerasGraph
 from xai_widgets.models.readiness.trace import Event, Floats
@@ -199,7 +200,7 @@ def _norms(
             else tf.norm(tf.cast(tf.convert_to_tensor(gradient), tf.float64))
             for gradient in found
         ]
-    run = runner._function.prune([runner._images, runner._cotangents[None]], fetches)
+    run = cut_out(runner._function, [runner._images, runner._cotangents[None]], fetches)
     sizes = run(images, tf.constant(cotangent))
     return {t.op.name: float(s.numpy()) for t, s in zip(tensors, sizes, strict=True)}
 
