@@ -10,8 +10,14 @@ from tests.models.keras_transformers import WIDTH, vit
 from tests.models.nets import picture
 from xai_widgets.explainers.run import explain
 from xai_widgets.models.architecture import Grid
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget
+
+
+@pytest.fixture(scope="module")
+def model() -> ExplainableModel:
+    return load(vit())
 
 
 @pytest.mark.parametrize("n_prefix", [0, 1, 5])
@@ -30,8 +36,10 @@ def test_tokens_count_as_feature_maps_on_their_grid(n_prefix: int) -> None:
     np.testing.assert_array_equal(found, activation.numpy()[:, n_prefix:].reshape(1, 4, 4, WIDTH))
 
 
-def test_the_layer_recommended_is_the_last_whose_patches_move_the_score() -> None:
-    cls, pooled = load(vit()), load(vit(n_prefix=0, pooled=True))
+def test_the_layer_recommended_is_the_last_whose_patches_move_the_score(
+    model: ExplainableModel,
+) -> None:
+    cls, pooled = model, load(vit(n_prefix=0, pooled=True))
     assert cls.recommended_layer == "norm_1_a"
     assert pooled.recommended_layer == "norm"
     windows = load(vit("windows", n_prefix=0, pooled=True))
@@ -44,8 +52,7 @@ def test_the_layer_recommended_is_the_last_whose_patches_move_the_score() -> Non
     assert at["norm_1_a"] > 1e-3 and at["norm"] == 0
 
 
-def test_patch_embeddings_have_gradients_in_batches_too() -> None:
-    model = load(vit())
+def test_patch_embeddings_have_gradients_in_batches_too(model: ExplainableModel) -> None:
     image = model.prepare(picture(SIDE, SIDE))
     expected = model.forward_pass(image).gradient(ClassTarget(2), "tokens")
     images = np.stack([image.values, image.values[::-1]])
@@ -54,7 +61,7 @@ def test_patch_embeddings_have_gradients_in_batches_too() -> None:
     np.testing.assert_allclose(found.values[:1], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_grad_cam_maps_the_tokens_of_a_transformer() -> None:
-    result = explain(load(vit()), picture(SIDE, SIDE), "grad_cam")
+def test_grad_cam_maps_the_tokens_of_a_transformer(model: ExplainableModel) -> None:
+    result = explain(model, picture(SIDE, SIDE), "grad_cam")
     assert result.layer == "norm_1_a"
     assert np.isfinite(result.attribution).all()

@@ -60,7 +60,11 @@ def test_the_maps_of_a_vision_transformer_are_equal(method: str, transformer: An
     assert_equal_maps(torch, keras, image, method)
 
 
+@pytest.fixture(scope="module", params=["scenes", "lesion-area"])
+def other_task(request: pytest.FixtureRequest) -> tuple[Any, Any, Any]:
+    return pair(request.param)
+
+
 @pytest.mark.parametrize("method", ["gradient", "integrated_gradients", "deep_shap", "occlusion"])
-@pytest.mark.parametrize("name", ["scenes", "lesion-area"])
-def test_segmentations_and_regressions_are_equal(name: str, method: str) -> None:
-    assert_equal_maps(*pair(name), method)
+def test_segmentations_and_regressions_are_equal(method: str, other_task: Any) -> None:
+    assert_equal_maps(*other_task, method)
