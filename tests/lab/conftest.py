@@ -50,11 +50,39 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def lab(lab_server: LabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Opens notebooks: ``lab.open(["import xai_widgets as xw", ...])``."""
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
-    lab = Lab(lab_server, browser, name)
+    lab = Lab(lab_server, browser, plain(request.node.name))
     yield lab
-    if request.node.stash.get(OUTCOME, False):
+    picture_failure(lab, request.node)
+    lab.close()
+
+
+@pytest.fixture(scope="module")
+def lab_of_file(
+    lab_server: LabServer, browser: Browser, request: pytest.FixtureRequest
+) -> Iterator[Lab]:
+    """What ``shared`` gives to each test of a file."""
+    lab = Lab(lab_server, browser, plain(request.node.name))
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def shared(lab_of_file: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Opens one notebook for the tests of a file: ``shared.open_once([...])``."""
+    yield lab_of_file
+    if picture_failure(lab_of_file, request.node):
+        lab_of_file.close()
+
+
+def plain(name: str) -> str:
+    return re.sub(r"\W+", "-", name).strip("-")
+
+
+def picture_failure(lab: Lab, item: pytest.Item) -> bool:
+    """Tell whether the test failed, and take a picture of each window then."""
+    failed = item.stash.get(OUTCOME, False)
+    if failed:
         FAILURES.mkdir(parents=True, exist_ok=True)
         for number, page in enumerate(lab.pages, start=1):
-            page.page.screenshot(path=FAILURES / f"{name}-{number}.png")
-    lab.close()
+            page.page.screenshot(path=FAILURES / f"{plain(item.name)}-{number}.png")
+    return failed

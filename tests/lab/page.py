@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,6 +59,15 @@ ADD_CELL = """async (code) => {
   await app.commands.execute("notebook:run-cell");
 }"""
 
+START_OVER = """async (n) => {
+  const app = window.jupyterapp;
+  const notebook = app.shell.currentWidget.content;
+  const cells = notebook.model.sharedModel;
+  if (cells.cells.length > n) cells.deleteCellRange(n, cells.cells.length);
+  notebook.activeCellIndex = n - 1;
+  await app.commands.execute("notebook:run-cell");
+}"""
+
 PIXELS = """(canvas) => {
   const { width, height } = canvas;
   const bytes = canvas.getContext("2d").getImageData(0, 0, width, height).data;
@@ -79,6 +88,7 @@ class Lab:
     def __init__(self, server: LabServer, browser: Browser, name: str) -> None:
         self.server = server
         self.pages: list[LabPage] = []
+        self._notebooks: set[str] = set()
         self._browser = browser
         self._names = (f"{name}-{number}" for number in itertools.count(1))
 
@@ -118,6 +128,7 @@ class Lab:
         page = LabPage(context.new_page())
         self.pages.append(page)
         name = path.relative_to(self.server.folder).as_posix()
+        self._notebooks.add(name)
         # A workspace of its own, reset: otherwise the tabs of another test come back.
         address = f"{self.server.url}lab/workspaces/{path.stem}/tree/{name}"
         page.page.goto(f"{address}?reset&token={self.server.token}")
@@ -126,11 +137,24 @@ class Lab:
             page.run_all()
         return page
 
+    def open_once(self, notebook_cells: list[str]) -> LabPage:
+        """Open a notebook, or start over in the one that is open: the same cells, the same kernel.
+
+        For tests that look at a widget as it comes: opening JupyterLab and importing a framework
+        takes longer than most of them.
+        """
+        if not self.pages:
+            return self.open(notebook_cells)
+        page = self.pages[0]
+        page.start_over(len(notebook_cells))
+        return page
+
     def close(self) -> None:
         """Close the windows and end their kernels."""
         for page in self.pages:
             page.page.context.close()
-        self.server.shut_kernels_down()
+        self.pages.clear()
+        self.server.shut_kernels_down(self._notebooks)
 
 
 class LabPage:
@@ -193,6 +217,12 @@ class LabPage:
         script = "([name, given]) => window.jupyterapp.commands.execute(name, given).then(() => {})"
         self.page.evaluate(script, [name, arguments])
 
+    def start_over(self, n_cells: int) -> None:
+        """Run the last of the first cells again, for a new widget; those added later go away."""
+        self.page.mouse.move(0, 0)
+        self.console_errors.clear()
+        self.page.evaluate(START_OVER, n_cells)
+
     def save(self) -> None:
         """Save the notebook."""
         self.command("docmanager:save")
@@ -208,6 +238,12 @@ class LabPage:
         self.command("apputils:change-theme", theme=name)
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+    def in_each_theme(self) -> Iterator[str]:
+        """Switch to the light theme, then to the dark one, and yield its name."""
+        for name in ("JupyterLab Light", "JupyterLab Dark"):
+            self.use_theme(name)
+            yield name
 
     # Widgets
 

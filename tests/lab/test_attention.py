@@ -63,8 +63,8 @@ class AttentionPage:
 
 
 @pytest.fixture
-def opened(lab: Lab) -> tuple[LabPage, AttentionPage]:
-    page = lab.open([VIT, SHOW])
+def opened(shared: Lab) -> tuple[LabPage, AttentionPage]:
+    page = shared.open_once([VIT, SHOW])
     return page, AttentionPage(page)
 
 
@@ -159,6 +159,7 @@ def test_layers_heads_direction_and_colours_are_drawn_in_the_browser(
         before = view.overlay
         view.tile(head).click()
         assert (view.overlay != before).any()
+        page.settle()  # an update waits in the browser until the last one was answered
         assert page.value("view.head") == head
 
 
@@ -184,13 +185,12 @@ def test_a_model_without_attention_gets_one_sentence_in_the_view(lab: Lab) -> No
     assert axe.violations(view.root) == []
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_in_either_theme(lab: Lab, theme: str) -> None:
+def test_axe_finds_nothing_in_either_theme(lab: Lab) -> None:
     page = lab.open([VIT, SHOW], height=1600)
     view = AttentionPage(page)
-    page.use_theme(theme)
     view.move(3, 3)
-    assert axe.violations(view.root) == []
+    for theme in page.in_each_theme():
+        assert axe.violations(view.root) == [], theme
 
 
 def test_the_saved_notebook_holds_a_picture(

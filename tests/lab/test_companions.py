@@ -135,12 +135,9 @@ def test_attention_opens_below_and_follows_the_picture(lab: Lab) -> None:
     expect(attention).to_have_count(0)
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_in_both_together(
-    opened: tuple[LabPage, ExplorerPage], theme: str
-) -> None:
+def test_axe_finds_nothing_in_both_together(opened: tuple[LabPage, ExplorerPage]) -> None:
     page, explorer = opened
     explorer.button("Path scrubber").click()
     ScrubberPage(page)
-    page.use_theme(theme)
-    assert axe.violations(page.page.locator(".xaiw-companions")) == []
+    for theme in page.in_each_theme():
+        assert axe.violations(page.page.locator(".xaiw-companions")) == [], theme

@@ -46,8 +46,8 @@ explorer
 
 
 @pytest.fixture
-def opened(lab: Lab) -> tuple[LabPage, ExplorerPage]:
-    page = lab.open([MODEL, SHOW])
+def opened(shared: Lab) -> tuple[LabPage, ExplorerPage]:
+    page = shared.open_once([MODEL, SHOW])
     return page, ExplorerPage(page)
 
 
@@ -349,22 +349,22 @@ explorer
     assert page.value("explorer.explanation.image.display.name") == "2.png"
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_in_either_theme(lab: Lab, theme: str) -> None:
+def test_axe_finds_nothing_in_either_theme(lab: Lab) -> None:
     # High enough for all of it: axe does not see what is scrolled out of view.
     page = lab.open([MODEL, SHOW], height=1600)
     explorer = ExplorerPage(page)
-    page.use_theme(theme)
     explorer.tool("Rectangle")
     before = explorer.revision
     explorer.drag((0.2, 0.2), (0.6, 0.6))
     explorer.until_done(before)
     explorer.choose("Method", "integrated_gradients")
-    assert axe.violations(explorer.root) == []
-    lightness = explorer.root.evaluate(
+    colour = (
         "(root) => getComputedStyle(root).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
     )
-    assert (np.mean(lightness) < 80) == (theme == "JupyterLab Dark")
+    for theme in page.in_each_theme():
+        assert axe.violations(explorer.root) == [], theme
+        lightness = explorer.root.evaluate(colour)
+        assert (np.mean(lightness) < 80) == (theme == "JupyterLab Dark")
 
 
 def test_a_snapshot_puts_the_browsers_picture_into_the_notebook(
