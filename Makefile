@@ -32,14 +32,14 @@ help:
 demo: $(VENV)/.stamp-demo $(BUNDLE)
 	@$(BIN)/xai-widgets demo $(ARGS)
 
-# pytest comes last, so that the output ends with its summary.
+# The two slow checks that use one core each run side by side. pytest comes last, so that the
+# output ends with its summary.
 test: $(VENV)/.stamp-dev js/node_modules/.stamp $(BUNDLE) browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	cd js && npm run --silent lint
 	cd js && npm run --silent typecheck
-	export $(BROWSER) && cd js && npm run --silent test
+	export $(BROWSER); $(BIN)/mypy & (cd js && npm run --silent test) && wait $$!
 	export $(BROWSER) && $(BIN)/python -m pytest \
 		--numprocesses $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 

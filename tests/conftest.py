@@ -20,6 +20,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes have the cores to themselves
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest piece of all, so that no process waits for it in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/lab/"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each process whole files, and one of them all that open JupyterLab."""
