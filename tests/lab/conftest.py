@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    """One JupyterLab; tests share it, their kernels and workspaces they do not."""
+    """One JupyterLab; tests share it, and kernels only where they ask for ``shared``."""
     server = LabServer(tmp_path_factory.mktemp("lab"))
     yield server
     server.stop()
