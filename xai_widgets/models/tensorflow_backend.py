@@ -123,7 +123,7 @@ class TensorFlowBackend(Backend):
     def split(self, array: Any) -> Sequence[Any]:
         """Return the rows of a tensor, each with a first axis of one."""
         with tf.device(self.device):
-            return list(tf.split(self.asarray(array), len(array)))
+            return list(tf.split(self.asarray(array), array.shape[0]))
 
     def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> Any:
         """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""

@@ -240,7 +240,7 @@ class Recorder:
 
 
 class _SeenError(BaseException):
-    """Ends a forward pass where nothing more is wanted; no `Exception`, so that nobody catches it."""
+    """Ends a pass where nothing more is wanted; no `Exception`, so that nobody catches it."""
 
 
 class _NotReachedError(LayerError):
