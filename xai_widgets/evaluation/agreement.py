@@ -45,6 +45,21 @@ def agreement_matrix(
     return found
 
 
+def mean_agreement(matrices: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
+    """Return the mean of matrices [M, M] over those pictures that have both maps; NaN where none.
+
+    Parameters
+    ----------
+    matrices
+        One a picture, NaN where a map is missing.
+    """
+    stacked = np.asarray(matrices, dtype=np.float64)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    n = known.sum(axis=0)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
 @dataclass(frozen=True)
 class Agreement(Metric):
     """Mean rank correlation of a map with those of the other methods on the same picture.
