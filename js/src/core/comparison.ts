@@ -211,12 +211,11 @@ export function gridOf(
 export function meansOf(
   grid: Grid,
   side: Sort["axis"],
-  valueOf: (key: string) => number | null | undefined,
+  scoreOf: (key: string) => number | null | undefined,
 ): Map<number, number | null> {
   const [mine, others] = side === "rows" ? [grid.down, grid.across] : [grid.across, grid.down];
-  const key = (one: number, other: number) =>
-    side === "rows" ? grid.key(one, other) : grid.key(other, one);
-  return new Map(mine.map((one) => [one, mean(others.map((other) => valueOf(key(one, other))))]));
+  const key = (one: number, other: number) => (side === "rows" ? grid.key(one, other) : grid.key(other, one));
+  return new Map(mine.map((one) => [one, mean(others.map((other) => scoreOf(key(one, other))))]));
 }
 
 /** The grid with one side in order of a metric, best first; without values last, ties as they were. */
@@ -224,11 +223,11 @@ export function sorted(
   grid: Grid,
   sort: Sort | null,
   metrics: readonly MetricInfo[],
-  valueOf: (key: string, metric: string) => number | null | undefined,
+  scoreOf: (key: string, metric: string) => number | null | undefined,
 ): Grid {
   const metric = metrics.find(({ name }) => name === sort?.metric);
   if (!sort || !metric) return grid;
-  const means = meansOf(grid, sort.axis, (key) => valueOf(key, metric.name));
+  const means = meansOf(grid, sort.axis, (key) => scoreOf(key, metric.name));
   const better = metric.direction === "higher" ? -1 : 1;
   const order = (a: number, b: number) => {
     const [x, y] = [means.get(a) ?? null, means.get(b) ?? null];

@@ -47,7 +47,9 @@ export function onGridOf(map: PlacedMap, other: PlacedMap): Float32Array {
   const same =
     h === height &&
     w === width &&
-    (["x", "y", "width", "height"] as const).every((side) => Math.abs(place[side] - other.place[side]) < 1e-6);
+    (["x", "y", "width", "height"] as const).every(
+      (side) => Math.abs(place[side] - other.place[side]) < 1e-6,
+    );
   if (same) return data;
   for (let row = 0; row < height; row += 1) {
     const v = (other.place.y + ((row + 0.5) / height) * other.place.height - place.y) / place.height;

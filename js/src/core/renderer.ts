@@ -53,7 +53,10 @@ export function quantise(map: NDArray<Float32Array>, scale: number, signed: bool
 export const fade = (t: number) => Math.sqrt(Math.min(1, t));
 
 /** RGBA (little-endian words) of every level in a style; the entries after them, for NaN and zero, come last. */
-export function lookup({ colours, opacity }: Pick<Style, "colours" | "opacity">, signed: boolean): Uint32Array {
+export function lookup(
+  { colours, opacity }: Pick<Style, "colours" | "opacity">,
+  signed: boolean,
+): Uint32Array {
   const table = colourTable(colours);
   const words = new Uint32Array(LEVELS + 2);
   for (let level = 0; level < LEVELS; level += 1) {
