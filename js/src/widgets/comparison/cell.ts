@@ -8,9 +8,6 @@ import { clear } from "../../core/renderer";
 import type { ViewState } from "./state";
 import type { ComparisonStore } from "./store";
 
-/** Room that a value under the cursor needs, in CSS pixels. */
-const ROOM = 72;
-
 /** A metric's value as it stands in tables. */
 export const worth = (value: number | null | undefined) =>
   value === null || value === undefined || !Number.isFinite(value)
@@ -37,12 +34,13 @@ export class CellView {
   #under = h("canvas", { class: "xaiw-under", "aria-hidden": "true" });
   #heat = h("canvas", { class: "xaiw-heat", "aria-hidden": "true" });
   #stage = new Stage([this.#under, this.#heat]);
-  #message = h("div", { class: "xaiw-message", hidden: true });
-  #value = h("span", { class: "xaiw-cell-value", hidden: true, "aria-hidden": "true" });
+  #message = h("div", { class: "xaiw-message", hidden: true, "aria-hidden": "true" });
   #badge = h("span", { class: "xaiw-cell-badge", hidden: true, "aria-hidden": "true" });
   #about = h("span", { class: "xaiw-name" });
   #score = h("span", { class: "xaiw-number" });
-  #metrics = h("span", { class: "xaiw-cell-metrics" });
+  /** Everything about the cell in words; what stands there for the eye is not read once more. */
+  #words = h("span", { class: "xaiw-sr" });
+  #metrics = h("span", { class: "xaiw-cell-metrics", "aria-hidden": "true" });
   #drawnPicture: unknown = null;
 
   constructor(
@@ -58,7 +56,6 @@ export class CellView {
       this.#stage.root,
       ...this.#stage.crosshair,
       this.#message,
-      this.#value,
       this.#badge,
     );
     this.root = h(
@@ -67,6 +64,7 @@ export class CellView {
       this.frame,
       h("span", { class: "xaiw-cell-about", "aria-hidden": "true" }, this.#about, this.#score),
       this.#metrics,
+      this.#words,
     );
   }
 
@@ -125,10 +123,17 @@ export class CellView {
     const size = { width: side, height: side };
     const point = cursor && { x: cursor.x * picture.width, y: cursor.y * picture.height };
     this.#stage.setCursor(point, viewport, size, picture);
-    const value = this.state.valueOf(this.key);
-    this.#value.hidden = value === null || side < ROOM;
-    if (value !== null) setText(this.#value, signed(value));
+    this.#tell();
   }
+
+  /** Below the map: its value under the shared cursor, else what it is for. */
+  #tell(): void {
+    const value = this.state.valueOf(this.key);
+    const about = value === null ? this.#spoken : signed(value);
+    setText(this.#about, about);
+    setAttr(this.#about, "data-value", value === null ? null : true);
+  }
+  #spoken = "";
 
   /** State, words and numbers; returns whether the map has to be drawn anew. */
   describe(name: string): void {
@@ -148,8 +153,9 @@ export class CellView {
     setAttr(this.#message, "title", message || null);
     const spoken = cell && state === "done" ? `for ${cell.target_text}` : "";
     const score = cell && state === "done" ? scoreText(cell) : "";
-    setText(this.#about, spoken);
+    this.#spoken = spoken;
     setAttr(this.#about, "title", spoken || null);
+    this.#tell();
     setText(this.#score, score);
     const scores = store.scores.get(this.key);
     const metrics = store.metrics;
@@ -174,7 +180,7 @@ export class CellView {
       computing: "is computed",
       waiting: "waits for its map",
     }[state];
-    setAttr(this.root, "aria-label", `${name}: ${what}`);
+    setText(this.#words, `${name}: ${what}`);
     const chosen = [store.chosen(0), store.chosen(1)].indexOf(this.key);
     setAttr(this.root, "aria-selected", chosen >= 0);
     this.#badge.hidden = chosen < 0;

@@ -10,7 +10,7 @@ import type { JobTopic } from "../../core/job_store";
 import { tone, verdictWords } from "../../core/report";
 import type { Studies } from "../studies/index";
 import { askingForm } from "./asking";
-import { displayLine } from "./display";
+import { type DisplayLine, displayLine } from "./display";
 import { bindCells, cellKey } from "./gestures";
 import { GridView, gridWords } from "./grid";
 import { toPng } from "./snapshot";
@@ -38,13 +38,17 @@ export class ComparisonView {
     const scale = legend(context);
     const values = h("p", { class: "xaiw-values" });
 
+    const read = () => {
+      scale.update("map");
+      setText(values, this.#values(state) || this.#whose(state));
+      setAttr(values, "title", values.textContent || null);
+    };
     const cursor = (at: typeof state.cursor, key: string | null) => {
+      if (!at && !state.cursor && key === state.read) return;
       state.cursor = at;
       state.read = key;
       grid.moveCursor();
-      scale.update("map");
-      setText(values, this.#values(state));
-      setAttr(values, "title", values.textContent || null);
+      read();
     };
     const select = (place: Place, second: boolean) => {
       const [first] = store.get("selected") ?? [];
@@ -52,11 +56,13 @@ export class ComparisonView {
       store.set({ selected: both ? [first, place] : [place] });
       announce(`${both ? "B" : "A"}: ${nameOf(store, keyOf(place))}`);
     };
+    let display: DisplayLine | null = null;
     const grid = new GridView(
       store,
       state,
       {
         select,
+        resized: (side) => display?.update(side),
         read: (key) => cursor(state.cursor, key),
         key: (event, cell) => {
           if (event.key === "Escape" && (store.get("selected") ?? []).length) {
@@ -118,18 +124,16 @@ export class ComparisonView {
 
     const restyle = () => {
       grid.redraw();
-      display.update(grid.side);
-      scale.update("display");
+      display?.update(grid.side);
+      read();
       if (store.get("study")) this.#studies?.update();
     };
-    const display = displayLine(context, state, {
+    display = displayLine(context, state, {
       look: restyle,
-      size: () => {
-        grid.resize();
-        display.update(grid.side);
-      },
+      size: () => grid.resize(),
     });
     display.root.append(zooms);
+    const displayRoot = display.root;
     state.display.onChange(restyle);
 
     // Room for the line of the studies, so that nothing moves when their code has come.
@@ -164,7 +168,7 @@ export class ComparisonView {
       h("div", { id: helpId, hidden: true }, HELP),
       scale.root,
       values,
-      display.root,
+      displayRoot,
     );
     const summary = h("span");
     const body = h("div", { class: "xaiw-body" }, h("div", { class: "xaiw-middle" }, main), asking.root);
@@ -210,15 +214,15 @@ export class ComparisonView {
       if (topic === "setup" || topic === "traits") {
         grid.build();
         asking.update();
-        display.update(grid.side);
+        display?.update(grid.side);
         setText(summary, gridWords(store));
       } else if (topic === "cell") {
         const { newest } = store;
         // What is shared by several maps has grown: all of them are drawn by it.
         if (state.measure(newest)) grid.redraw();
         grid.refresh(newest);
-        display.update(grid.side);
-        if (!state.cursor) scale.update("map");
+        display?.update(grid.side);
+        if (!state.cursor) read();
       } else if (topic === "scores") {
         if (store.get("sort")) grid.build();
         grid.score(store.newest);
@@ -265,6 +269,20 @@ export class ComparisonView {
       })
       .filter(Boolean)
       .join("  \u00b7  ");
+  }
+
+  /** Which map the colour scale is of. */
+  #whose(state: ViewState): string {
+    const { spoken, read } = state;
+    const failed = this.store.cells.get(read ?? "");
+    if (failed?.message) return `${nameOf(this.store, failed.key)}: ${failed.message}`;
+    if (!spoken) return "";
+    const name = nameOf(this.store, spoken);
+    return {
+      own: `Colours of ${name}; every map has its own scale.`,
+      shared: `Colours of ${name}, and of all maps of its method, model and layer.`,
+      all: "Colours of all maps.",
+    }[state.display.state.scale];
   }
 
   #facts(): Fact[] {

@@ -9,7 +9,7 @@ import type { ComparisonStore } from "./store";
 
 /** Rows this near to the view are kept. */
 const NEAR = "320px";
-const SMALLEST = 96;
+const SMALLEST = 80;
 const LARGEST = 256;
 /** The view rests for so long before the kernel is told what it shows. */
 const REST_MS = 120;
@@ -26,6 +26,8 @@ export interface GridHandlers {
   select(place: Place, second: boolean): void;
   /** The read-out moves to another cell. */
   read(key: string | null): void;
+  /** The cells have another size. */
+  resized(side: number): void;
   /** A key that the grid itself does not know, on a cell. */
   key(event: KeyboardEvent, cell: CellView): boolean;
 }
@@ -53,7 +55,9 @@ export class GridView {
     signal: AbortSignal,
   ) {
     this.scroller = h("div", { class: "xaiw-grid", role: "grid", "aria-multiselectable": "true" });
-    this.root = h("div", { class: "xaiw-grid-box" }, this.#empty, this.scroller);
+    // As wide as the grid, and never taller: its own height would follow the cells and be measured again.
+    const ruler = h("div");
+    this.root = h("div", { class: "xaiw-grid-box" }, ruler, this.#empty, this.scroller);
     this.#near = new IntersectionObserver((entries) => this.#rowsMoved(entries), {
       root: this.scroller,
       rootMargin: NEAR,
@@ -63,7 +67,7 @@ export class GridView {
       rootMargin: "48px",
     });
     const sizes = new ResizeObserver(() => this.#resize());
-    sizes.observe(this.root);
+    sizes.observe(ruler);
     signal.addEventListener("abort", () => {
       for (const observer of [this.#near, this.#seen, sizes]) observer.disconnect();
       if (this.#timer !== null) clearTimeout(this.#timer);
@@ -224,7 +228,8 @@ export class GridView {
     const corner = h(
       "div",
       { role: "columnheader", class: "xaiw-head xaiw-corner" },
-      h("small", {}, `${TITLES[grid.rows].many} \u2193  ${TITLES[grid.columns].many} \u2192`),
+      h("small", {}, `${TITLES[grid.columns].many} \u2192`),
+      h("small", {}, `${TITLES[grid.rows].many} \u2193`),
     );
     const line = (index: number, ...cells: HTMLElement[]) =>
       h("div", { role: "row", class: "xaiw-row-line", "aria-rowindex": index }, ...cells);
@@ -313,8 +318,8 @@ export class GridView {
     const { grid, metrics } = this.store;
     const width = this.root.clientWidth;
     if (!grid || !width) return;
-    const head = width < 560 ? 76 : 116;
-    const rest = width - head - metrics.length * 76 - (grid.across.length + 2) * 8;
+    const head = width < 560 ? 72 : 104;
+    const rest = width - head - metrics.length * 68 - (grid.across.length + metrics.length) * 8 - 2;
     const fits = Math.floor(rest / Math.max(1, grid.across.length));
     const side = this.state.side ?? Math.max(SMALLEST, Math.min(LARGEST, fits));
     this.scroller.style.setProperty("--head", `${head}px`);
@@ -323,6 +328,7 @@ export class GridView {
     this.scroller.style.setProperty("--side", `${side}px`);
     this.layout();
     this.moveCursor();
+    this.handlers.resized(side);
   }
 
   /** The user chose another size of the cells, or none. */

@@ -154,12 +154,15 @@ export class ViewState {
   }
 }
 
-/** The names of a cell's entries on the axes that have more than one. */
+/** The names of a cell's entries: of rows and columns, and where it stands elsewhere than the grid. */
 export function nameOf(store: ComparisonStore, key: string): string {
-  const { setup } = store;
-  if (!setup) return "";
+  const { setup, grid } = store;
+  if (!setup || !grid) return "";
   const place = placeOf(key);
-  const names = AXES.filter((axis) => axis === "methods" || setup.axes[axis].length > 1)
+  const here = grid.place(grid.down[0] ?? 0, grid.across[0] ?? 0);
+  const names = AXES.filter(
+    (axis) => axis === grid.rows || axis === grid.columns || place[axis] !== here[axis],
+  )
     .sort((a, b) => Number(b === "images") - Number(a === "images"))
     .map((axis) => entryText(setup.axes[axis][place[axis]]));
   return names.filter(Boolean).join(", ");
