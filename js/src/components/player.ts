@@ -68,7 +68,7 @@ export function player(options: PlayerOptions): Player {
   }
   function tick(now: number): void {
     const last = Number(input.max);
-    const reached = from + ((now - started) / SWEEP_MS) * Number(speed.value) * last;
+    const reached = from + (Math.max(0, now - started) / SWEEP_MS) * Number(speed.value) * last;
     const position = options.positionOf?.(reached / last) ?? Math.floor(reached);
     if (position >= last || !input.isConnected) {
       frame = 0;

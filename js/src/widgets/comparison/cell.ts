@@ -42,6 +42,7 @@ export class CellView {
   #words = h("span", { class: "xaiw-sr" });
   #metrics = h("span", { class: "xaiw-cell-metrics", "aria-hidden": "true" });
   #drawnPicture: unknown = null;
+  #placed: unknown = null;
 
   constructor(
     private readonly store: ComparisonStore,
@@ -83,32 +84,35 @@ export class CellView {
       this.#drawnPicture = picture;
       state.paint(this.#under, picture);
       this.#stage.place(this.#under, { x: 0, y: 0, width: picture.width, height: picture.height });
+      this.layout();
     }
     this.#under.hidden = state.look === "map";
     const map = cell ? state.quantised(cell) : null;
     if (cell && map) {
       const style = state.style(cell);
       state.brush.draw(this.#heat, map, style);
-      this.#stage.place(this.#heat, cell.placement);
+      if (this.#placed !== cell.placement) {
+        this.#placed = cell.placement;
+        this.#stage.place(this.#heat, cell.placement);
+        this.layout();
+      }
       setAttr(this.#heat, "data-scale", map.scale);
       setAttr(this.#heat, "data-colours", style.colours);
     } else clear(this.#heat);
     this.#fresh = true;
-    this.layout();
   }
 
   /** Gives back what its pixels take. */
   release(): void {
     this.#fresh = false;
-    this.#drawnPicture = null;
+    this.#drawnPicture = this.#placed = null;
     for (const canvas of [this.#under, this.#heat]) canvas.width = canvas.height = 1;
   }
 
   layout(): void {
     const picture = this.store.pictureOf(this.key);
     if (!picture || !this.inView) return;
-    const side = this.frame.clientWidth || this.state.side || 160;
-    const size = { width: side, height: side };
+    const size = { width: this.state.shown, height: this.state.shown };
     const { cursor, viewport } = this.state;
     this.#stage.layout(viewport, size, picture);
     const point = cursor && { x: cursor.x * picture.width, y: cursor.y * picture.height };
@@ -116,8 +120,8 @@ export class CellView {
   }
 
   /** The value under the shared cursor. */
-  moveCursor(side: number): void {
-    const { cursor, viewport } = this.state;
+  moveCursor(): void {
+    const { cursor, viewport, shown: side } = this.state;
     const picture = this.store.pictureOf(this.key);
     if (!picture || !this.inView) return;
     const size = { width: side, height: side };

@@ -187,7 +187,7 @@ export class GridView {
   }
 
   moveCursor(): void {
-    for (const cell of this.inView()) cell.moveCursor(this.side);
+    for (const cell of this.inView()) cell.moveCursor();
   }
 
   thumbnails(): void {
@@ -298,7 +298,7 @@ export class GridView {
       cell.inView = isIntersecting;
       if (isIntersecting) {
         cell.draw();
-        cell.moveCursor(this.side);
+        cell.moveCursor();
       } else cell.release();
     }
     this.#look();
@@ -324,7 +324,7 @@ export class GridView {
     const side = this.state.side ?? Math.max(SMALLEST, Math.min(LARGEST, fits));
     this.scroller.style.setProperty("--head", `${head}px`);
     if (side === this.side && !always) return;
-    this.side = side;
+    this.side = this.state.shown = side;
     this.scroller.style.setProperty("--side", `${side}px`);
     this.layout();
     this.moveCursor();

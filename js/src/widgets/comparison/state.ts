@@ -31,6 +31,8 @@ export class ViewState {
   read: string | null = null;
   /** CSS pixels a side that the user chose; null fits the columns into the width. */
   side: number | null = null;
+  /** The side that they have. */
+  shown = 160;
   #scales = new Map<string, number>();
   #groups = new Map<string, number>();
   #quantised = new WeakMap<Cell, Quantised>();
