@@ -51,7 +51,7 @@ describe("the grid", () => {
     expect(thumb.width).toBe(48);
     const one = cell(root, "0.1.2.0.0");
     expect(find(one, ".xaiw-sr").textContent).toMatch(
-      /^lesion 1.png, Integrated gradients: for malignant, score 0.96, Deletion 0\.\d+; random order 0.550, Complexity/,
+      /^lesion 1.png, Integrated gradients: for malignant, score 3.21, the model predicts malignant with 0.96, Deletion 0\.\d+; random order 0.550, Complexity/,
     );
     const grid = find(root, "[role=grid]");
     expect(grid.getAttribute("aria-rowcount")).toBe("5");

@@ -209,11 +209,13 @@ describe("the sanity strip", () => {
     model.set("selected", [place(0, 2)]);
     model.set("study", "sanity");
     const key = "0.0.2.0.0";
-    const part = { key, mode: "cascade" as const, stages: ["head", "stem"], similarity: {} };
-    model.receive("cascade", { ...part, done: 0, maps: null });
-    model.receive("cascade_map", { key, index: 1, array: kernel.map("0.0.0.0.0") });
+    const part = { key, mode: "cascade" as const, stages: ["head", "stage1", "stem"] };
+    const array = kernel.map("0.0.0.0.0");
+    model.receive("cascade_map", { ...part, index: 0, array, similarity: null });
+    model.receive("cascade_map", { ...part, index: 1, array, similarity: { "spearman signed": 0.42 } });
+    expect(find(root, ".xaiw-chart-key").textContent).toContain("0.42");
     const tiles = [...root.querySelectorAll<HTMLCanvasElement>('[aria-label="Stages"] canvas')];
-    expect(tiles.map(({ width }) => width)).toEqual([128, 128, 300]);
+    expect(tiles.map(({ width }) => width)).toEqual([128, 128, 300, 300]);
     slide(root, "Randomised stages", 2);
     expect(find(root, ".xaiw-pane-randomised").textContent).toContain("not there yet");
   });
@@ -225,7 +227,7 @@ describe("agreement", () => {
     const table = find(root, "table.xaiw-matrix");
     expect(table.querySelectorAll("tbody td")).toHaveLength(36);
     expect(find(table, "tbody tr td").textContent).toBe("1.00");
-    expect(words(root)).toContain("averaged over 2 rows");
+    expect(words(root)).toContain("Mean rank correlation of signed maps (Spearman) over 2 images.");
     expect(words(root)).toMatch(/furthest apart, \u22120\.\d/);
   });
 

@@ -261,7 +261,8 @@ export class MockComparison {
         keys: grid.across,
         matrix,
         kind: "spearman",
-        over: `averaged over ${grid.down.length} rows`,
+        over: `mean rank correlation of signed maps (Spearman) over ${grid.down.length} ${grid.rows}`,
+        n_rows: grid.down.length,
       },
       this.revision,
     );

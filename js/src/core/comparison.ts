@@ -65,14 +65,17 @@ export interface Traits {
 
 export type CellPicture = Picture & { model: number };
 
+/** While it is computed, a cell has nothing but its key and state. */
 export interface Cell {
   key: string;
   state: "done" | "failed" | "computing";
+  /** null also of a map that the kernel sends once it is looked at. */
   array: NDArray<Float32Array> | null;
   placement: Rectangle;
   signed: boolean;
   target_text: string;
   score: number | null;
+  /** The class that the model predicts, and the probability of that class. */
   predicted: string | null;
   probability: number | null;
   seconds: number;
@@ -102,6 +105,7 @@ export interface Agreement {
   matrix: NDArray<Float32Array>;
   kind: string;
   over: string;
+  n_rows: number;
 }
 
 export interface Curve {
@@ -133,15 +137,21 @@ export interface Cascade {
   similarity: Record<string, number[]>;
 }
 
+/** One map of a cascade while the others are computed. */
 export interface CascadeMap {
   key: string;
+  mode: "cascade" | "independent";
+  stages: string[];
+  /** 0 is the network itself. */
   index: number;
   array: NDArray<Float32Array>;
+  similarity: Record<string, number> | null;
 }
 
 export interface StudyState {
-  key: string;
-  kind: "curves" | "sanity";
+  /** null where no cell is selected. */
+  key: string | null;
+  kind: "curves" | "sanity" | "agreement";
   state: "computing" | "done" | "failed" | "cancelled";
   done: number;
   total: number;

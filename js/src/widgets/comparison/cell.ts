@@ -1,7 +1,7 @@
 // One cell of the grid: picture and map on a stage, what it is worth below, and what is said while there is no map.
 
 import { Stage } from "../../components/stage";
-import type { Score } from "../../core/comparison";
+import type { Cell, Score } from "../../core/comparison";
 import { h, setAttr, setText } from "../../core/dom";
 import { magnitude, probability, signed } from "../../core/format";
 import { clear } from "../../core/renderer";
@@ -155,10 +155,11 @@ export class CellView {
     this.#message.hidden = message === "";
     setText(this.#message, message);
     setAttr(this.#message, "title", message || null);
-    const spoken = cell && state === "done" ? `for ${cell.target_text}` : "";
-    const score = cell && state === "done" ? scoreText(cell) : "";
+    const done = cell && state === "done" ? cell : null;
+    const spoken = done ? `for ${done.target_text}` : "";
+    const score = done ? scoreText(done) : "";
     this.#spoken = spoken;
-    setAttr(this.#about, "title", spoken || null);
+    setAttr(this.#about, "title", done ? fullText(done) : null);
     this.#tell();
     setText(this.#score, score);
     const scores = store.scores.get(this.key);
@@ -178,7 +179,7 @@ export class CellView {
       if (found) said.push(title);
     });
     const what = {
-      done: [spoken, score && `score ${score}`, ...said].filter(Boolean).join(", "),
+      done: [done && fullText(done), ...said].filter(Boolean).join(", "),
       failed: message,
       missing: "not computed",
       computing: "is computed",
@@ -192,9 +193,14 @@ export class CellView {
   }
 }
 
-const scoreText = (cell: { score: number | null; probability: number | null }) =>
-  cell.probability !== null
-    ? probability(cell.probability)
-    : cell.score === null
-      ? ""
-      : signed(cell.score).replace("+", "");
+/** The probability where the target is what the model predicts, else the target's score. */
+function scoreText({ score, probability: p, predicted, target_text }: Cell): string {
+  if (p !== null && predicted === target_text) return probability(p);
+  return score === null ? "" : signed(score).replace("+", "");
+}
+
+function fullText({ score, probability: p, predicted, target_text }: Cell): string {
+  const scored = score === null ? "" : `, score ${signed(score).replace("+", "")}`;
+  const predicts = predicted === null ? "" : `, the model predicts ${predicted}`;
+  return `for ${target_text}${scored}${predicts}${predicts && p !== null ? ` with ${probability(p)}` : ""}`;
+}

@@ -190,12 +190,12 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     if (setup) this.#thumbnails.request(index, setup.n_images, setup.max_thumbnails);
   }
 
-  /** Tells the kernel which cells are looked at, while some of them are not there. */
+  /** Tells the kernel which cells are looked at, while maps of some of them are not there. */
   lookAt(keys: string[]): void {
     this.#inView = new Set(keys.map((key) => this.#holder(key)));
     const holders = keys.map((key) => this.#holder(key));
     const missing = [...new Set(holders.filter((key) => this.#letGo.has(key)))];
-    const waiting = this.busy && keys.some((key) => ["waiting", "computing"].includes(this.stateOf(key)));
+    const waiting = keys.some((key) => ["waiting", "computing"].includes(this.stateOf(key)));
     const text = `${keys.join(" ")}|${missing.join(" ")}`;
     if ((!waiting && !missing.length) || text === this.#visible) return;
     this.#visible = text;
@@ -291,18 +291,29 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     }
   }
 
-  /** Maps of the cascade as they come, [k, H, W] with the first ones filled. */
-  readonly cascadeParts = new Map<string, Map<number, CascadeMap["array"]>>();
+  /** Maps of cascades that are not complete, by stage; 0 is the network itself. */
+  readonly parts = new WeakMap<Cascade, Map<number, CascadeMap["array"]>>();
 
   #takeCascade(cascade: Cascade): void {
     this.#cascades.set(cascadeKey(cascade.key, cascade.mode), cascade);
-    if (cascade.maps) this.cascadeParts.delete(cascade.key);
     this.emit("cascade");
   }
 
-  #takeMap({ key, index, array }: CascadeMap): void {
-    const parts = this.cascadeParts.get(key) ?? new Map<number, CascadeMap["array"]>();
-    this.cascadeParts.set(key, parts.set(index, array));
+  #takeMap({ key, mode, stages, index, array, similarity }: CascadeMap): void {
+    const name = cascadeKey(key, mode);
+    const before = this.#cascades.get(name);
+    const same = before && before.stages.join() === stages.join();
+    // A complete one that is computed again stays until it is complete again.
+    if (same && before.maps) return;
+    const known = same ? before : { key, mode, stages, done: 0, maps: null, similarity: {} };
+    const alike = { ...known.similarity };
+    for (const [kind, value] of Object.entries(similarity ?? {})) {
+      alike[kind] = [...(alike[kind] ?? [])];
+      alike[kind][index - 1] = value;
+    }
+    const now: Cascade = { ...known, done: Math.max(known.done, index), similarity: alike };
+    this.parts.set(now, new Map(this.parts.get(known)).set(index, array));
+    this.#cascades.set(name, now);
     this.emit("cascade");
   }
 

@@ -43,15 +43,18 @@ export function agreementStudy({ store, state }: Scene): StudyView {
       const n = agreement?.labels.length ?? 0;
       nothing.hidden = n > 1;
       body.hidden = n <= 1;
+      const asked = store.studyState;
       if (!agreement || n <= 1 || !grid || !setup) {
         const few = (grid?.across.length ?? 0) < 2;
         setText(
           nothing,
           few
             ? "One column agrees with itself: show two columns at least."
-            : store.busy
-              ? "The correlations come when the grid is complete."
-              : "The correlations are not there yet.",
+            : asked?.state === "failed" && asked.message
+              ? asked.message
+              : store.busy
+                ? "The correlations come when the grid is complete."
+                : "The correlations are not there yet.",
         );
         return;
       }
@@ -99,7 +102,7 @@ export function agreementStudy({ store, state }: Scene): StudyView {
         : "";
       setText(
         words,
-        `Spearman's rank correlation of the maps, ${agreement.over}. Agreement is no proof: maps can be wrong together.${apart}`,
+        `${agreement.over[0].toUpperCase()}${agreement.over.slice(1)}. Agreement is no proof: maps can be wrong together.${apart}`,
       );
     },
     stop() {},

@@ -131,7 +131,7 @@ export function sanityStudy(scene: Scene): StudyView {
   function take(cascade: Cascade): void {
     const another = shown?.key !== cascade.key || shown.mode !== cascade.mode;
     shown = cascade;
-    const parts = store.cascadeParts.get(cascade.key);
+    const parts = store.parts.get(cascade);
     const count = cascade.stages.length + 1;
     if (cascade.maps) {
       const [, h, w] = cascade.maps.shape;
@@ -204,17 +204,7 @@ export function sanityStudy(scene: Scene): StudyView {
         return;
       }
       const { diverging, sequential, sign } = state.display.state;
-      const parts = store.cascadeParts.get(cascade.key)?.size ?? 0;
-      const now = [
-        cascade.key,
-        cascade.mode,
-        cascade.done,
-        parts,
-        Boolean(cascade.maps),
-        diverging,
-        sequential,
-        sign,
-      ].join();
+      const now = [diverging, sequential, sign].join();
       if (now === seen && cascade === shown) return;
       seen = now;
       take(cascade);
