@@ -124,7 +124,8 @@ comparison
 """
 SHOW_STUDY = """
 comparison.study = "{study}"
-comparison.selected = [*comparison.selected, dict(models=1, images=0, methods=3, layers=0, targets=0)]
+other = dict(models=1, images=0, methods=3, layers=0, targets=0)
+comparison.selected = [*comparison.selected, other]
 comparison
 """
 STUDIES = {

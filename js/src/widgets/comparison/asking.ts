@@ -41,7 +41,7 @@ function select(
 }
 
 /** A list of boxes to tick, folded away with how many are ticked. */
-function ticks(title: string, onChange: (off: number[]) => void) {
+function ticks(title: string, onChange: (off: number[]) => void, several = true) {
   const count = h("small");
   const all = h("button", { type: "button", class: "xaiw-link" }, "Show all");
   const list = h("div", { class: "xaiw-ticks", role: "group", "aria-label": title });
@@ -85,7 +85,7 @@ function ticks(title: string, onChange: (off: number[]) => void) {
         box.checked = !hidden.has(at) && !box.disabled;
       });
       setText(count, `${boxes.filter((box) => box.checked).length} of ${boxes.length}`);
-      all.hidden = !boxes.some((box) => !box.checked && !box.disabled);
+      all.hidden = !several || !boxes.some((box) => !box.checked && !box.disabled);
     },
   };
 }
@@ -130,13 +130,15 @@ export function askingForm(store: ComparisonStore): Asking {
       }),
     ]),
   );
-  const metrics = ticks("Metrics", (off) => {
+  // All metrics at once would take their time: they are chosen one by one.
+  const measure = (off: number[]) => {
     const names = (store.setup?.metrics ?? []).filter((metric) => !metric.needs_missing);
     const hidden = new Set(off.map((at) => store.setup?.metrics[at].name));
     const wanted = names.map(({ name }) => name).filter((name) => !hidden.has(name));
     const sort = store.get("sort");
     store.set({ metrics: wanted, ...(sort && !wanted.includes(sort.metric) ? { sort: null } : {}) });
-  });
+  };
+  const metrics = ticks("Metrics", measure, false);
   setAttr(metrics.root, "open", "");
   shown.append(...[...lists.values()].map(({ root }) => root), metrics.root);
   const root = h(

@@ -287,7 +287,7 @@ export class ComparisonView {
 
   #facts(): Fact[] {
     const { store } = this;
-    const { grid, result } = store;
+    const { grid } = store;
     if (!grid) return [];
     const keys = grid.down.flatMap((row) => grid.across.map((column) => grid.key(row, column)));
     const states = keys.map((key) => store.stateOf(key));
@@ -299,7 +299,6 @@ export class ComparisonView {
         title: `${grid.down.length} rows, ${grid.across.length} columns`,
       },
       ...(failed ? [{ text: `${failed} failed`, title: "Their cells say why" }] : []),
-      ...(result?.facts ?? []),
     ];
   }
 }
