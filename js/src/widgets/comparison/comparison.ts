@@ -17,6 +17,9 @@ import { toPng } from "./snapshot";
 import { contextOf, nameOf, ViewState } from "./state";
 import type { ComparisonStore, Topic } from "./store";
 
+/** Numbers over the whole grid are worked out so often at most. */
+const TOGETHER_MS = 60;
+
 const HELP =
   "Arrows move between cells, Enter selects one and Shift with Enter a second one. Shift with arrows moves the read-out, plus and minus zoom, 0 fits.";
 
@@ -209,6 +212,24 @@ export class ComparisonView {
       setAttr(this.root, "data-state", store.state);
       setAttr(this.root, "data-revision", store.finalRevision);
     };
+    /** What looks at all cells of the grid: many may come at once, and they are counted together. */
+    const together = () => {
+      timer = null;
+      if (store.get("sort")) {
+        store.resort();
+        grid.build();
+      } else grid.means();
+      this.#count();
+      display?.update(grid.side);
+      bar.update(foot);
+    };
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    const soon = () => {
+      timer ??= setTimeout(together, TOGETHER_MS);
+    };
+    aborted.addEventListener("abort", () => {
+      if (timer !== null) clearTimeout(timer);
+    });
     let wasBusy = store.busy;
     const update = (topic: Topic | JobTopic) => {
       if (topic === "setup" || topic === "traits") {
@@ -216,22 +237,24 @@ export class ComparisonView {
         asking.update();
         display?.update(grid.side);
         setText(summary, gridWords(store));
+        this.#count();
       } else if (topic === "cell") {
         const { newest } = store;
         // What is shared by several maps has grown: all of them are drawn by it.
         if (state.measure(newest)) grid.redraw();
         grid.refresh(newest);
-        display?.update(grid.side);
-        if (!state.cursor) read();
+        if (!state.cursor && state.spoken === newest) read();
+        soon();
       } else if (topic === "scores") {
-        if (store.get("sort")) grid.build();
         grid.score(store.newest);
+        soon();
       } else if (topic === "picture") grid.redraw();
       else if (topic === "thumbnails") grid.thumbnails();
       if (topic === "module") take();
       if (topic === "status" && wasBusy !== store.busy) {
         wasBusy = store.busy;
         grid.describe();
+        this.#count();
       }
       if (topic !== "thumbnails" && topic !== "scores") this.#studies?.update();
       status();
@@ -285,19 +308,28 @@ export class ComparisonView {
     }[state.display.state.scale];
   }
 
-  #facts(): Fact[] {
+  /** How many cells of the grid are in which state. */
+  #count(): void {
     const { store } = this;
     const { grid } = store;
-    if (!grid) return [];
-    const keys = grid.down.flatMap((row) => grid.across.map((column) => grid.key(row, column)));
-    const states = keys.map((key) => store.stateOf(key));
-    const done = states.filter((each) => each === "done").length;
-    const failed = states.filter((each) => each === "failed").length;
+    const counts = { all: 0, done: 0, failed: 0 };
+    for (const row of grid?.down ?? []) {
+      for (const column of grid?.across ?? []) {
+        const cell = store.cells.get(grid?.key(row, column) ?? "");
+        counts.all += 1;
+        if (cell?.state === "done") counts.done += 1;
+        else if (cell?.state === "failed") counts.failed += 1;
+      }
+    }
+    this.#counts = counts;
+  }
+  #counts = { all: 0, done: 0, failed: 0 };
+
+  #facts(): Fact[] {
+    const { all, done, failed } = this.#counts;
+    if (!this.store.grid) return [];
     return [
-      {
-        text: `${done} of ${keys.length} maps`,
-        title: `${grid.down.length} rows, ${grid.across.length} columns`,
-      },
+      { text: `${done} of ${all} maps`, title: "Maps of the grid that are there" },
       ...(failed ? [{ text: `${failed} failed`, title: "Their cells say why" }] : []),
     ];
   }

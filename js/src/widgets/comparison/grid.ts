@@ -152,7 +152,7 @@ export class GridView {
   describe(): void {
     for (const row of this.#rows) for (const cell of row.cells.values()) this.#say(cell);
     for (const sort of this.#sorts) sort.update();
-    this.#means();
+    this.means();
     this.#look();
   }
 
@@ -173,7 +173,7 @@ export class GridView {
   score(key: string): void {
     for (const row of this.#rows)
       for (const cell of row.cells.values()) if (cell.key === key) this.#say(cell);
-    this.#means();
+    this.means();
   }
 
   /** Every cell in view in the present display; the others when they come into view. */
@@ -239,7 +239,8 @@ export class GridView {
     ];
   }
 
-  #means(): void {
+  /** The means of rows and columns. */
+  means(): void {
     const { store } = this;
     const rows = means(store, "rows");
     const columns = means(store, "columns");

@@ -125,6 +125,11 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     return this.#grid;
   }
 
+  /** Puts sorted sides in order again, once values have come. */
+  resort(): void {
+    if (this.get("sort")) this.#grid = null;
+  }
+
   readonly scoreOf = (key: string, metric: string) => this.scores.get(key)?.[metric]?.value;
 
   /** The metrics that are shown, as the setup describes them. */
@@ -251,7 +256,6 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
         const { key, values } = payload as Scores;
         this.scores.set(key, { ...this.scores.get(key), ...values });
         this.newest = key;
-        if (this.get("sort")) this.#grid = null;
         this.emit("scores");
         break;
       }
