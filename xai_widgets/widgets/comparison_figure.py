@@ -106,7 +106,7 @@ class _Layout:
         self._side = (style.width - LABEL) / (n_columns + self._first) - GAP
         self._head = 3 * LINE
         self._row = self._side + GAP + LINE * (len(comparison.metrics) + 0.6)
-        self._low = 0.62
+        self._low = 0.78
         self.height = self._head + n_rows * self._row + self._low
 
     def panel(self, figure: "Figure", row: int, column: int) -> "Panel":
@@ -140,7 +140,7 @@ class _Layout:
         what = "attribution" if shared else "share of each map's largest value"
         length = min(2.2, (self._style.width - LABEL) / max(1, len(drawn)) - 0.3)
         for number, signed in enumerate(sorted(drawn, reverse=True)):
-            box = self._share(LABEL + number * (length + 0.3), 0.4, length, 0.08)
+            box = self._share(LABEL + number * (length + 0.3), 0.56, length, 0.08)
             norm = Normalize(-end if signed else 0.0, end)
             colours = SIGNED_COLOURS if signed else MAGNITUDE_COLOURS
             bar = figure.colorbar(

@@ -176,7 +176,7 @@ class GridJob:
         self._board.scored(cell, name, record)
 
     def _others(self, cell: Cell) -> Generator[None, None, dict[str, Map]]:
-        """Return the maps of the other methods; those that fail are left out."""
+        """Return the maps of the other methods; those that cannot be judged are left out."""
         axes = self._comparison.axes
         found = {}
         for position, subject in enumerate(axes.subjects):
@@ -184,10 +184,10 @@ class GridJob:
             if position == cell.methods or axes.refusal(other) is not None:
                 continue
             try:
-                _, explained, _ = yield from self._maps.steps(other)
-            except XaiError:
+                row, explained, _ = yield from self._maps.steps(other)
+                found[subject.label] = self._maps.case(other, row, explained).attribution
+            except XaiError:  # there is none, or it is zero
                 continue
-            found[subject.label] = explained.attribution
         return found
 
     def _progress(self, cell: Cell) -> None:

@@ -9,7 +9,7 @@ from xai_widgets.evaluation.registry import METRICS, metric
 from xai_widgets.explainers.registry import find
 from xai_widgets.widgets.comparison_axes import Axes
 from xai_widgets.widgets.comparison_state import FILLS
-from xai_widgets.widgets.describe import setup, verdict
+from xai_widgets.widgets.describe import MAX_THUMBNAILS, verdict
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.comparison import Comparison
@@ -59,11 +59,15 @@ def lacking(metrics: Mapping[str, Metric], axes: Axes, masks: bool) -> dict[str,
 
 
 def setup_payload(comparison: "Comparison") -> dict[str, Any]:
-    """Return the payload of the `setup` message."""
+    """Return the payload of the `setup` message; the models are not asked, they may be busy."""
     axes = comparison.axes
     images = axes.images
     return {
-        **setup(axes.models[0], len(images)),
+        "title": ", ".join(axes.names),
+        "framework": axes.models[0].framework,
+        "verdict": verdict(axes.models[0]),
+        "n_images": len(images),
+        "max_thumbnails": MAX_THUMBNAILS,
         "axes": {
             "images": [{"name": images.name(index)} for index in range(len(images))],
             "methods": [_method(axes, position) for position in range(len(axes.subjects))],
