@@ -18,6 +18,7 @@ from xai_widgets.evaluation.masks import masks_for
 from xai_widgets.evaluation.normalise import Normalisation
 from xai_widgets.explanation import Explanation
 from xai_widgets.widgets.base import StateError, failure
+from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.comparison_axes import AXES, Cell, axes_of, first_sides
 from xai_widgets.widgets.comparison_board import Board
 from xai_widgets.widgets.comparison_job import GridJob
@@ -250,6 +251,9 @@ class Comparison(ComparisonState):
     # Messages -----------------------------------------------------------------------------
 
     def _on_hello(self, message: Message) -> None:
+        if message.payload.get("module"):  # what shows the studies is no part of what is saved
+            code = {"script": bundle("studies.js"), "style": bundle("studies.css")}
+            self._reply("module", code, self._revision)
         with self._state_lock:
             self._tell("setup", setup_payload(self))
             self._tell("accepted", self._asked or {})
@@ -263,9 +267,10 @@ class Comparison(ComparisonState):
                 self._tell(*self._final)
 
     def _on_visible(self, message: Message) -> None:
-        keys = message.payload.get("keys")
+        given = [message.payload.get(name) for name in ("keys", "missing")]
+        keys, let_go = (names if isinstance(names, list) else [] for names in given)
         with self._state_lock:
-            lost = self.board.want(keys if isinstance(keys, list) else [])
+            lost = self.board.want(keys, let_go)
             job = self._job
             if job is None or not lost:
                 return

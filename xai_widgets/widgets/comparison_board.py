@@ -71,8 +71,13 @@ class Board:
             sides = (models[cell.models].input_shape for cell in cells)
             self.lean = sum(4 * side[0] * side[1] for side in sides) > MAP_BYTES
 
-    def want(self, keys: Iterable[Any]) -> list[Cell]:
+    def want(self, keys: Iterable[Any], let_go: Iterable[Any] = ()) -> list[Cell]:
         """Take the keys of the cells in view; send the maps that are there.
+
+        Parameters
+        ----------
+        let_go
+            Keys of cells whose maps the browser had and has no more.
 
         Returns
         -------
@@ -82,6 +87,7 @@ class Board:
         with self._lock:
             shown = {cell.key: cell for cells in self._shown.values() for cell in cells}
             self.wanted = [shown[str(key)] for key in keys if str(key) in shown]
+            self._delivered -= {shown[str(key)] for key in let_go if str(key) in shown}
             missing = []
             for cell in self.wanted:
                 source = self._maps.axes.source(cell)
