@@ -7,8 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from traitlets import observe
 
@@ -16,29 +15,24 @@ from xai_widgets.errors import XaiError
 from xai_widgets.evaluation.checks import whole
 from xai_widgets.evaluation.masks import masks_for
 from xai_widgets.evaluation.normalise import Normalisation
-from xai_widgets.explanation import Explanation
-from xai_widgets.widgets.base import StateError, failure
+from xai_widgets.widgets.base import StateError
 from xai_widgets.widgets.bundles import bundle
-from xai_widgets.widgets.comparison_axes import AXES, Cell, axes_of, first_sides
+from xai_widgets.widgets.comparison_axes import Cell, axes_of, first_sides
 from xai_widgets.widgets.comparison_board import Board
 from xai_widgets.widgets.comparison_job import GridJob
-from xai_widgets.widgets.comparison_maps import Found, Maps
+from xai_widgets.widgets.comparison_maps import Maps
+from xai_widgets.widgets.comparison_results import ComparisonResults
 from xai_widgets.widgets.comparison_setup import lacking, metrics_by_name, setup_payload
-from xai_widgets.widgets.comparison_state import GRID, ComparisonState
+from xai_widgets.widgets.comparison_state import GRID
 from xai_widgets.widgets.comparison_study import StudyJob
-from xai_widgets.widgets.describe import MAX_THUMBNAILS
 from xai_widgets.widgets.engine import Outcome, Steps, Task, engine_of
 from xai_widgets.widgets.protocol import Message
+from xai_widgets.widgets.thumbnails import send_thumbnails
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-PATIENCE_SECONDS = 5.0
-THUMBNAIL_SIDE = 96
 STUDY_ORDER = ("curve", "cascade", "agreement", "study")
 
 
-class Comparison(ComparisonState):
+class Comparison(ComparisonResults):
     """Compare maps over any two of images, methods, models, layers and targets.
 
     Cells are computed in the background, those in view first; each fails by itself. Colours, sign,
@@ -304,159 +298,7 @@ class Comparison(ComparisonState):
                 self._start_study()
 
     def _on_thumbnails(self, message: Message) -> None:
-        images = self.axes.images
-        start = max(0, int(message.payload.get("start", 0)))
-        stop = min(len(images), int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
-        items: list[dict[str, Any]] = []
-
-        def steps() -> Steps:
-            for index in range(start, stop):
-                item = {"index": index, "name": images.name(index), "array": None, "error": None}
-                try:
-                    items.append({**item, "array": images[index].resized(THUMBNAIL_SIDE)})
-                except XaiError as error:
-                    items.append({**item, "error": str(error)})
-                yield
-
-        def finish(_outcome: Outcome) -> None:
-            self._tell("thumbnails", {"start": start, "items": items})
-
-        self._submit(f"thumbnails {start}", steps(), finish)
-
-    # Results ------------------------------------------------------------------------------
-
-    def explanation(self, **positions: Any) -> Explanation:
-        """Return the explanation of a cell; waits where it has to be computed.
-
-        Parameters
-        ----------
-        positions
-            By axis, as in ``explanation(images=3, methods="grad_cam")``; what is not named is as in
-            `fixed`.
-
-        Raises
-        ------
-        XaiError
-            If there is no such cell, or it cannot be explained: its sentence.
-        """
-        for axis in positions:
-            if axis not in AXES:
-                raise StateError(f"There is no axis {axis!r}: use {', '.join(AXES)}.")
-        given = {axis: self._position(axis, at) for axis, at in positions.items()}
-        cell = Cell.of({**self.fixed, **given})
-        return self.found(cell).explanation(self.maps.place(cell))
-
-    def found(self, cell: Cell) -> Found:
-        """Return the map of a cell; waits where it has to be computed.
-
-        Raises
-        ------
-        XaiError
-            If there is none: the sentence of the cell.
-        """
-        known = self.maps.known(cell)
-        if known is not None:
-            return known
-        refusal = self.axes.refusal(cell)
-        if refusal is not None:
-            raise XaiError(refusal)
-        found: list[Found] = []
-
-        def steps() -> Steps:
-            _, explained, _ = yield from self.maps.steps(cell)
-            found.append(explained)
-
-        outcomes: list[Outcome] = []
-        task = Task(object(), "explain", steps(), outcomes.append)
-        engine_of(self.axes.models[cell.models]).submit(task).wait()
-        if not found:
-            raise XaiError(failure(outcomes[0])["message"]) from outcomes[0].error
-        return found[0]
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return the grid on screen as records, in its order; waits for what is being computed.
-
-        Returns
-        -------
-        list of dict
-            One a cell and metric: a `Record` of `evaluate`, with "model", "layer", "score", "state"
-            and hashes of weights and picture beside it. "mean", "low" and "high" are over the
-            pictures that are shown. Without metrics, one a cell, "metric" None.
-        """
-        from xai_widgets.widgets.comparison_table import records
-
-        self.wait()
-        return records(self)
-
-    def figure(
-        self,
-        width: float = 7.0,
-        *,
-        opacity: float | None = 0.75,
-        scale: str = "own",
-        max_rows: int | None = None,
-        max_columns: int | None = None,
-    ) -> "Figure":
-        """Draw the grid on screen in a publication layout; waits for what is being computed.
-
-        Parameters
-        ----------
-        width
-            In inches.
-        opacity
-            Of the strongest attribution over the picture, 0..1; None draws maps alone.
-        scale
-            "own": each map up to its own largest value; "shared": all up to the same.
-        max_rows, max_columns
-            The largest grid to draw; the figure says what is left out.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            One that pyplot does not know.
-        """
-        from xai_widgets.widgets.comparison_figure import Style, draw_comparison
-
-        self.wait()
-        style = Style(width, opacity, scale, max_rows, max_columns)
-        return draw_comparison(self, style)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the grid on screen to a file; the suffix decides what of it.
-
-        Parameters
-        ----------
-        path
-            ``.png``, ``.svg``, ``.pdf``: the figure. ``.csv``, ``.parquet``: the records, with
-            hashes of weights and pictures. ``.tex``: a table of means. ``.json``: all numbers with
-            their provenance. Every one says what it was made from.
-
-        Raises
-        ------
-        XaiError
-            If the suffix is another one, the folder does not exist, or a package is missing.
-        """
-        from xai_widgets.widgets.comparison_export import save
-
-        return save(self, path)
-
-    # Display ------------------------------------------------------------------------------
-
-    def to_png(self) -> bytes:
-        """Draw the beginning of the grid on screen; waits for what is being computed."""
-        self.wait()
-        return self._drawn()
-
-    def _first_png(self) -> bytes:
-        """Draw what there is: a grid of hundreds of cells must not keep the cell waiting."""
-        if self._job is not None:
-            self._job.ended.wait(PATIENCE_SECONDS)
-        return self._drawn()
-
-    def _drawn(self) -> bytes:
-        from xai_widgets.widgets.comparison_export import to_png
-
-        return to_png(self)
+        send_thumbnails(self, self.axes.images, message)
 
     def close(self) -> None:
         """Stop what is running on all models and remove the widget from all views."""
