@@ -87,7 +87,7 @@ def draw_comparison(comparison: "Comparison", style: Style, compute: bool = True
                 top = limit if style.scale == "shared" else _top(explained)
                 mappable = _draw_map(panel, comparison, cell, explained, top, style)
                 drawn.setdefault(explained.signed, mappable)
-            _draw_values(panel, comparison, cell)
+            layout.values(figure, row, column, _values(comparison, cell))
     layout.bars(figure, drawn, limit)
     layout.foot(figure, _foot(comparison, whole, cells))
     return figure
@@ -105,7 +105,7 @@ class _Layout:
         self._first = 1 if comparison.rows == "images" else 0
         self._side = (style.width - LABEL) / (n_columns + self._first) - GAP
         self._head = 3 * LINE
-        self._row = self._side + GAP + LINE * (len(comparison.metrics) + 0.6)
+        self._row = self._side + GAP + 0.105 * len(comparison.metrics) + 0.09
         self._low = 0.78
         self.height = self._head + n_rows * self._row + self._low
 
@@ -113,6 +113,7 @@ class _Layout:
         x = LABEL + (column + self._first) * (self._side + GAP)
         y = self.height - self._head - row * self._row - self._side
         panel = figure.add_axes(self._share(x, y, self._side, self._side))
+        panel.set_anchor("N")
         panel.set_xticks([])
         panel.set_yticks([])
         for spine in panel.spines.values():
@@ -129,6 +130,12 @@ class _Layout:
         y = self.height - self._head - row * self._row - self._side / 2
         share = self._share(LABEL - 0.06, y, 0, 0)
         self._text(figure, share, _wrapped(text, 14, 4), ha="right", va="center")
+
+    def values(self, figure: "Figure", row: int, column: int, text: str) -> None:
+        x = LABEL + (column + self._first) * (self._side + GAP)
+        y = self.height - self._head - row * self._row - self._side - 0.03
+        style = {"ha": "left", "va": "top", "linespacing": 1.1}
+        self._text(figure, self._share(x, y, 0, 0), text, fontsize=FONT - 1, **style)
 
     def bars(self, figure: "Figure", drawn: dict[bool, Any], limit: float) -> None:
         """Draw one colour bar for signed maps, and one for magnitudes, as far as there are any."""
@@ -157,7 +164,7 @@ class _Layout:
         self._text(figure, self._share(0.06, 0.05, 0, 0), text, ha="left", va="bottom", color=FAINT)
 
     def _text(self, figure: "Figure", share: Sequence[float], text: str, **style: Any) -> None:
-        figure.text(share[0], share[1], _literal(text), fontsize=FONT, **style)
+        figure.text(share[0], share[1], _literal(text), **{"fontsize": FONT, **style})
 
     def _share(self, x: float, y: float, width: float, height: float) -> Box:
         whole = self._style.width
@@ -241,20 +248,13 @@ def _draw_reason(panel: "Panel", comparison: "Comparison", cell: Cell) -> None:
     )
 
 
-def _draw_values(panel: "Panel", comparison: "Comparison", cell: Cell) -> None:
+def _values(comparison: "Comparison", cell: Cell) -> str:
     lines = []
     for name in comparison.metrics:
         value = value_of(comparison, cell, name)
         told = "\N{EN DASH}" if value is None else f"{value:.3g}"
         lines.append(f"{comparison.metric_of[name].title} {told}")
-    if lines:
-        panel.text(
-            *(0.0, -0.03, _literal("\n".join(lines))),
-            ha="left",
-            va="top",
-            fontsize=FONT - 1,
-            transform=panel.transAxes,
-        )
+    return "\n".join(lines)
 
 
 def _foot(comparison: "Comparison", whole: list[list[Cell]], cells: list[list[Cell]]) -> str:
