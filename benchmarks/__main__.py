@@ -27,6 +27,7 @@ NAMES = (
     "tcav_chance",
     "evaluation",
     "features",
+    "comparison",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -111,9 +111,32 @@ workbench = xw.ConceptWorkbench(
     layer="stage2", testing=True)
 workbench
 """
+COMPARISON = """
+import xai_widgets as xw
+data = xw.demo.dataset("lesions", n=4, seed=7, ruler="malignant")
+methods = ["gradient", "smoothgrad", ("integrated_gradients", {"baseline": "blur"}), "grad_cam"]
+models = {"honest": xw.demo.model("lesions"), "shortcut": xw.demo.model("lesions-shortcut")}
+comparison = xw.Comparison(
+    models, data.images, methods, masks=data.masks["lesion"], metrics=["deletion", "mass_accuracy"],
+    fixed={"models": 1}, hidden={"images": [3]})
+comparison.selected = [dict(models=1, images=0, methods=2, layers=0, targets=0)]
+comparison
+"""
+SHOW_STUDY = """
+comparison.study = "{study}"
+other = dict(models=1, images=0, methods=3, layers=0, targets=0)
+comparison.selected = [*comparison.selected, other]
+comparison
+"""
+STUDIES = {
+    f"comparison-{study}": COMPARISON.removesuffix("comparison\n") + SHOW_STUDY.format(study=study)
+    for study in ("pair", "curves", "sanity", "agreement")
+}
 WIDGETS = {
     "explorer": EXPLORER,
     "workbench": WORKBENCH,
+    "comparison": COMPARISON,
+    **STUDIES,
     "attention": ATTENTION,
     "scrubber": SCRUBBER,
     "scrubber-guided": GUIDED,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xai_widgets.maps import to_display, upsample
+from xai_widgets.maps import aligned, to_display, upsample
 from xai_widgets.models.preprocessing import Placement
 
 VALUES = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
@@ -77,3 +77,20 @@ def test_a_single_hot_cell_is_not_lost_on_a_small_picture() -> None:
         values = np.zeros((64, 64), np.float32)
         values[position, position] = 1
         assert to_display(values, Placement(0, 0, 8, 8), (8, 8)).max() > 0
+
+
+def test_maps_on_one_grid_are_compared_as_they_are() -> None:
+    place = Placement(0, 0, 40, 30)
+    maps = [np.eye(4, dtype=np.float32), np.ones((4, 4), np.float32)]
+    assert all(a is b for a, b in zip(aligned(maps, [place] * 2, (30, 40)), maps, strict=True))
+
+
+def test_maps_of_two_grids_are_compared_where_they_lie_on_the_picture() -> None:
+    whole, left = Placement(0, 0, 400, 200), Placement(0, 0, 200, 200)
+    first = np.zeros((4, 8), np.float32)
+    first[:, :4] = 1
+    placed = aligned([first, np.ones((6, 6), np.float32)], [whole, left], (200, 400))
+    assert [values.shape for values in placed] == [(112, 224)] * 2
+    for values in placed:  # both speak for the left half
+        assert values[:, :90].min() == pytest.approx(1)
+        assert values[:, 134:].max() == pytest.approx(0)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RegionTarget,
     )
     from xai_widgets.widgets.attention_view import AttentionView
+    from xai_widgets.widgets.comparison import Comparison
     from xai_widgets.widgets.concept_workbench import ConceptWorkbench
     from xai_widgets.widgets.explorer import Explorer, explore
     from xai_widgets.widgets.path_scrubber import PathScrubber
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AttentionView": "xai_widgets.widgets.attention_view",
     "ClassTarget": "xai_widgets.models.targets",
+    "Comparison": "xai_widgets.widgets.comparison",
     "ConceptStore": "xai_widgets.concepts.store",
     "ConceptWorkbench": "xai_widgets.widgets.concept_workbench",
     "FunctionTarget": "xai_widgets.models.targets",
@@ -69,6 +71,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AttentionView",
     "ClassTarget",
+    "Comparison",
     "ConceptStore",
     "ConceptWorkbench",
     "ExplainableModel",

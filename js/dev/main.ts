@@ -1,10 +1,12 @@
 // The development page: a widget over a fake kernel. ?theme=dark&width=1120&scene=region, or &scene=check-lost
 import createAttention from "../src/widgets/attention/index";
+import createComparison from "../src/widgets/comparison/index";
 import create from "../src/widgets/explorer/index";
 import createReadiness from "../src/widgets/readiness/index";
 import createScrubber from "../src/widgets/scrubber/index";
 import createWorkbench from "../src/widgets/workbench/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
+import { TRAITS as COMPARED, type ComparisonOptions, MockComparison } from "../tests/mock_comparison";
 import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
@@ -15,6 +17,8 @@ import { MockWorkbench, TRAITS, type WorkbenchOptions } from "../tests/mock_work
 declare const REPORT: { script: string; style: string };
 /** What shows scores. */
 declare const SCORES: { script: string; style: string };
+/** What shows the studies of a comparison. */
+declare const STUDIES: { script: string; style: string };
 
 const query = new URLSearchParams(location.search);
 const scene = query.get("scene") ?? "region";
@@ -83,8 +87,26 @@ const WORKBENCH: Record<string, WorkbenchOptions & { traits?: Partial<typeof TRA
   "workbench-edit": {},
 };
 if (workbench) model.state = { ...TRAITS, ...WORKBENCH[workbench]?.traits };
+const comparison = scene.startsWith("comparison") ? scene : null;
+const place = (image: number, method: number) => ({
+  models: 0,
+  images: image,
+  methods: method,
+  layers: 0,
+  targets: 0,
+});
+const COMPARISON: Record<string, ComparisonOptions & { traits?: Partial<typeof COMPARED> }> = {
+  comparison: { images: 3, failing: [[1, 3]], traits: { selected: [place(0, 2)] } },
+  "comparison-many": { images: 40, traits: { sort: { metric: "deletion", axis: "columns" } } },
+  "comparison-busy": { images: 3, manual: true },
+  "comparison-pair": { images: 2, traits: { selected: [place(0, 0), place(0, 2)], study: "pair" } },
+  "comparison-curves": { images: 2, traits: { selected: [place(0, 2)], study: "curves" } },
+  "comparison-sanity": { images: 2, traits: { selected: [place(0, 2)], study: "sanity" } },
+  "comparison-agreement": { images: 2, traits: { study: "agreement" } },
+};
+if (comparison) model.state = { ...COMPARED, ...COMPARISON[comparison]?.traits };
 const kernel =
-  scene === "connecting" || checked || attention || scrubber || workbench
+  scene === "connecting" || checked || attention || scrubber || workbench || comparison
     ? null
     : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
@@ -92,7 +114,7 @@ host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : "explorer"}.css`;
+styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : comparison ? "comparison" : "explorer"}.css`;
 document.head.append(styles);
 const widget = checked
   ? createReadiness()
@@ -102,9 +124,14 @@ const widget = checked
       ? createScrubber()
       : workbench
         ? createWorkbench()
-        : create();
+        : comparison
+          ? createComparison()
+          : create();
 if (scrubber) new MockScrubber(model, SCRUBBER[scrubber]);
 if (workbench) new MockWorkbench(model, { module: SCORES, ...WORKBENCH[workbench] });
+const compared = comparison
+  ? new MockComparison(model, { module: STUDIES, ...COMPARISON[comparison] })
+  : null;
 if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;
@@ -154,6 +181,18 @@ if (workbench === "workbench-edit")
     for (const link of host.querySelectorAll("button")) if (link.textContent === "Edit") link.click();
     for (const link of host.querySelectorAll("button")) if (link.textContent === "Keys") link.click();
   }, 300);
+if (compared && comparison === "comparison-busy") {
+  const keys = compared.keys();
+  for (const key of keys.slice(0, 7)) compared.cell(key);
+  const [done] = [keys[7]];
+  const cell = { key: done, array: null, state: "computing" as const };
+  model.receive("cell", { ...cell, notes: [], message: null, sharing: null } as never, compared.revision);
+  model.receive(
+    "progress",
+    { done: 7, total: keys.length, stage: "explain", text: "Guided backprop" },
+    compared.revision,
+  );
+}
 if (scene === "badge") host.querySelector<HTMLElement>(".xaiw-badge")?.click();
 if (checked === "error") {
   const traceback = "Traceback (most recent call last):\n  File ...\nxai_widgets.errors.ModelError: ...";

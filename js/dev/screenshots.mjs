@@ -8,28 +8,24 @@ import { chromium } from "playwright";
 const dev = dirname(fileURLToPath(import.meta.url));
 const out = join(dev, "out");
 await mkdir(out, { recursive: true });
-const report = await esbuild.build({
-  entryPoints: ["index.ts", "report.css"].map((name) => resolve(dev, "../src/widgets/report", name)),
-  outdir: out,
-  bundle: true,
-  format: "esm",
-  write: false,
-});
-const [script, style] = report.outputFiles.map((file) => file.text);
-const later = await esbuild.build({
-  entryPoints: ["index.ts", "scores.css"].map((name) => resolve(dev, "../src/widgets/scores", name)),
-  outdir: out,
-  bundle: true,
-  format: "esm",
-  write: false,
-});
-const scores = Object.fromEntries(
-  later.outputFiles.map(({ path, text }) => [path.endsWith(".css") ? "style" : "script", text]),
-);
+/** Code that comes later, in a message: script and styles. */
+const bundled = async (name) => {
+  const built = await esbuild.build({
+    entryPoints: ["index.ts", `${name}.css`].map((file) => resolve(dev, `../src/widgets/${name}`, file)),
+    outdir: out,
+    bundle: true,
+    format: "esm",
+    write: false,
+  });
+  return Object.fromEntries(
+    built.outputFiles.map(({ path, text }) => [path.endsWith(".css") ? "style" : "script", text]),
+  );
+};
 await esbuild.build({
   define: {
-    SCORES: JSON.stringify(scores),
-    REPORT: JSON.stringify({ script, style }),
+    SCORES: JSON.stringify(await bundled("scores")),
+    REPORT: JSON.stringify(await bundled("report")),
+    STUDIES: JSON.stringify(await bundled("studies")),
     "import.meta.url": '"file:///"',
   },
   entryPoints: [
@@ -39,6 +35,7 @@ await esbuild.build({
     { in: resolve(dev, "../src/widgets/attention/attention.css"), out: "attention" },
     { in: resolve(dev, "../src/widgets/scrubber/scrubber.css"), out: "scrubber" },
     { in: resolve(dev, "../src/widgets/workbench/workbench.css"), out: "workbench" },
+    { in: resolve(dev, "../src/widgets/comparison/comparison.css"), out: "comparison" },
   ],
   outdir: out,
   bundle: true,
@@ -75,6 +72,11 @@ if (!shots.length) {
     "edit",
   ])
     shots.push([`workbench-${scene}`, "light", 1120]);
+  for (const width of [480, 800, 1400])
+    for (const theme of ["light", "dark"])
+      for (const study of ["", "-pair", "-curves", "-sanity"])
+        shots.push([`comparison${study}`, theme, width]);
+  for (const scene of ["many", "busy", "agreement"]) shots.push([`comparison-${scene}`, "light", 1120]);
   shots.push(["badge", "light", 1120], ["badge", "dark", 640]);
 }
 const browser = await chromium.launch({
@@ -92,6 +94,12 @@ for (const [scene, theme, width] of shots) {
     await page.waitForTimeout(500);
     const box = await page.locator(".xaiw-frame:visible").first().boundingBox();
     await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.35);
+  }
+  if (scene.startsWith("comparison")) {
+    await page.locator(".xaiw-studies").waitFor();
+    await page.waitForTimeout(700);
+    const box = await page.locator(".xaiw-cell-frame").first().boundingBox();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7);
   }
   if (scene === "region") {
     const box = await page.locator(".xaiw-frame").first().boundingBox();

@@ -13,7 +13,11 @@ import createScrubber from "../src/widgets/scrubber/index";
 import "../src/widgets/workbench/workbench.css";
 import "../src/widgets/scores/scores.css";
 import createWorkbench from "../src/widgets/workbench/index";
+import "../src/widgets/comparison/comparison.css";
+import "../src/widgets/studies/studies.css";
+import createComparison from "../src/widgets/comparison/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
+import { TRAITS as COMPARED, type ComparisonOptions, MockComparison } from "./mock_comparison";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
@@ -106,6 +110,19 @@ export async function mountWorkbench(
   if (options.silent) model.onSend = () => {};
   const view = show(createWorkbench(), model, options.width);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
+  return { model, kernel, ...view };
+}
+
+/** The comparison over made-up maps; the studies' code is waited for. */
+export async function mountComparison(
+  options: ComparisonOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): Promise<View & { model: MockModel; kernel: MockComparison }> {
+  const model = new MockModel();
+  model.state = { ...COMPARED, ...options.traits };
+  const kernel = new MockComparison(model, options);
+  if (options.silent) model.onSend = () => {};
+  const view = show(createComparison(), model, options.width);
+  if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-studies")).toBeTruthy();
   return { model, kernel, ...view };
 }
 

@@ -47,10 +47,37 @@ CHOICES = [
 FLAGS = [("complexity", "relative"), ("infidelity", "rescale"), ("weight_randomisation", "last")]
 
 
-def test_every_parameter_but_the_fill_is_tried_here() -> None:
-    tried = {*COUNTS, *NUMBERS, *CHOICES, *FLAGS, ("weight_randomisation", "n_stages")}
+FILLS = [(name, "fill") for name in ("deletion", "insertion", "pixel_flipping", "infidelity")]
+
+
+def test_every_parameter_is_tried_here() -> None:
+    tried = {*COUNTS, *NUMBERS, *CHOICES, *FLAGS, *FILLS, ("weight_randomisation", "n_stages")}
     known = {(record["metric"], name) for record in metrics() for name in record["parameters"]}
-    assert tried == {(name, parameter) for name, parameter in known if parameter != "fill"}
+    assert tried == known
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("blurr", "Did you mean 'blur'"),
+        ("mean 0.5", "There is no baseline"),
+        ("no/such/file.png", "a file must exist"),
+        (None, "no array of numbers|give a name"),
+        (3, "give a name"),
+        (np.zeros((4, 4), np.float32), r"shape \[4, 4\]"),
+        (np.full((4, 4, 3), np.nan, np.float32), "NaN or infinite"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(("name", "parameter"), FILLS)
+def test_a_fill_is_a_baseline(name: str, parameter: str, value: Any, told: str) -> None:
+    with pytest.raises(MetricError, match=rf"^fill of .* cannot be used\. .*({told})"):
+        metric(name, **{parameter: value})
+
+
+@pytest.mark.parametrize("value", ["noise 0.2", "#ff0080", "zeros", np.zeros((8, 8, 3))], ids=repr)
+def test_every_baseline_is_a_fill(value: Any) -> None:
+    assert metric("deletion", fill=value).parameters()["n_steps"] == 100
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "x", None, True, [3]], ids=repr)

@@ -17,6 +17,7 @@ import xai_widgets as xw
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.widgets.base import ToolWidget
 from xai_widgets.widgets.codec import decode
+from xai_widgets.widgets.comparison import Comparison
 from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 from xai_widgets.widgets.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
@@ -145,3 +146,25 @@ def make_workbench(
     yield build
     for workbench in made:
         workbench.close()
+
+
+@pytest.fixture
+def make_comparison(
+    model: xw.ExplainableModel, pictures: np.ndarray, recorded: Recorded
+) -> Iterator[Callable[..., Comparison]]:
+    made: list[Comparison] = []
+
+    def build(
+        methods: Any = ("gradient", "eigen_cam"),
+        images: Any = None,
+        models: Any = None,
+        **given: Any,
+    ) -> Comparison:
+        images = pictures[:3] if images is None else images
+        methods = list(methods) if isinstance(methods, tuple) else methods
+        made.append(Comparison(model if models is None else models, images, methods, **given))
+        return made[-1]
+
+    yield build
+    for comparison in made:
+        comparison.close()

@@ -260,6 +260,7 @@ def test_restored_scores_say_where_they_are_of_other_images_or_other_classes(
     sentence = "From a test on other images: press Test."
     for arguments, expected in (
         ({"images": pictures[:4]}, True),
+        ({"images": pictures[::-1]}, True),  # as many, with the same names
         ({"classes": [0, 1, 2, 3, 0, 1]}, True),
         ({}, False),
     ):

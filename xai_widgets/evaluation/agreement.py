@@ -10,7 +10,7 @@ import numpy.typing as npt
 from xai_widgets.errors import MapError
 from xai_widgets.evaluation.base import Case, Metric, channel_sum
 from xai_widgets.evaluation.checks import Check, choice
-from xai_widgets.evaluation.similarity import SIGNS, SIMILARITIES, similarity
+from xai_widgets.evaluation.similarity import SIGNS, SIMILARITIES, ranks, similarity
 
 
 def agreement_matrix(
@@ -35,9 +35,29 @@ def agreement_matrix(
             f"The maps have shapes {sorted(map(list, shapes))}: give maps of one shape to compare."
         )
     found = np.eye(len(arrays))
+    if kind == "spearman" and sign in SIGNS:  # each map is ranked once
+        ranked = [ranks(np.abs(array) if sign == "absolute" else array) for array in arrays]
+        for i, j in zip(*np.triu_indices(len(arrays), 1), strict=True):
+            found[i, j] = found[j, i] = float((ranked[i] * ranked[j]).sum())
+        return found
     for i, j in zip(*np.triu_indices(len(arrays), 1), strict=True):
         found[i, j] = found[j, i] = similarity(arrays[i], arrays[j], kind, sign)
     return found
+
+
+def mean_agreement(matrices: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
+    """Return the mean of matrices [M, M] over those pictures that have both maps; NaN where none.
+
+    Parameters
+    ----------
+    matrices
+        One a picture, NaN where a map is missing.
+    """
+    stacked = np.asarray(matrices, dtype=np.float64)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    n = known.sum(axis=0)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,28 @@ class Cascade:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class CascadePart:
+    """One step of a cascade: the map after one more randomisation.
+
+    Attributes
+    ----------
+    index
+        Of the map: 1 for the first stage from the head; 0 is the network's own.
+    stages
+        The names of all stages.
+    map
+        float32 [H, W], signed.
+    similarity
+        With the network's own map, by curve.
+    """
+
+    index: int
+    stages: tuple[str, ...]
+    map: Map = field(repr=False)
+    similarity: dict[str, float]
+
+
 def cascade_steps(
     case: Case,
     mode: str = "cascade",
@@ -62,7 +84,29 @@ def cascade_steps(
     parts: Sequence[Stage] | None = None,
     only_last: bool = False,
 ) -> Generator[None, None, Cascade]:
-    """Explain after each randomisation, yielding in between; the weights are back at each yield.
+    """Explain after each randomisation, yielding in between; see `cascade_stream`."""
+    stream = cascade_stream(case, mode, n_stages, curves, seed, parts, only_last)
+    try:
+        while True:
+            next(stream)
+            yield
+    except StopIteration as stop:
+        found: Cascade = stop.value
+        return found
+    finally:
+        stream.close()
+
+
+def cascade_stream(
+    case: Case,
+    mode: str = "cascade",
+    n_stages: int | None = None,
+    curves: Sequence[tuple[str, str]] = CURVES,
+    seed: int = 0,
+    parts: Sequence[Stage] | None = None,
+    only_last: bool = False,
+) -> Generator[CascadePart, None, Cascade]:
+    """Explain after each randomisation, yielding each map; the weights are back at each yield.
 
     Parameters
     ----------
@@ -86,17 +130,20 @@ def cascade_steps(
     seed = whole(0)("seed", seed)
     assert case.model is not None and case.explain is not None
     chosen = (parts or stages(case.model))[:n_stages]
+    names_of = tuple(stage.name for stage in (chosen[-1:] if only_last else chosen))
     maps: list[Map] = [case.signed]
     alike: dict[str, list[float]] = {" ".join(pair): [] for pair in curves}
     for k, stage in enumerate(chosen):
         if only_last and k < len(chosen) - 1:
             continue
-        yield
+        if len(maps) == 1:
+            yield CascadePart(0, names_of, maps[0], {})
         lost = chosen[: k + 1] if mode == "cascade" else [stage]
         names = {name for part in lost for name in part.weights}
         with randomised(case.model, names, seed):
             maps.append(channel_sum(case.explain(case.image)))
         for kind, sign in curves:
             alike[f"{kind} {sign}"].append(similarity(maps[0], maps[-1], kind, sign))
-    names_of = [stage.name for stage in (chosen[-1:] if only_last else chosen)]
-    return Cascade(mode, tuple(names_of), np.stack(maps), alike, seed)
+        now = {name: values[-1] for name, values in alike.items()}
+        yield CascadePart(len(maps) - 1, names_of, maps[-1], now)
+    return Cascade(mode, names_of, np.stack(maps), alike, seed)

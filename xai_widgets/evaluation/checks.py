@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xai_widgets.errors import MetricError, near_matches
+from xai_widgets.errors import MethodError, MetricError, near_matches
+from xai_widgets.explainers.baselines import check_baseline
 
 Check = Callable[[str, Any], Any]
 """From what to call a parameter, and its value, to the value."""
@@ -54,6 +55,15 @@ def choice(known: Sequence[str]) -> Check:
         return value
 
     return check
+
+
+def fill(name: str, value: Any) -> Any:
+    """Check what pixels are removed to: any baseline."""
+    try:
+        check_baseline(value)
+    except MethodError as error:
+        raise MetricError(f"{name} cannot be used. {error}") from error
+    return value
 
 
 def flag(name: str, value: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xai_widgets.evaluation.base import Case, Metric, Steps
-from xai_widgets.evaluation.checks import Check, choice, flag, number, whole
+from xai_widgets.evaluation.checks import Check, choice, fill, flag, number, whole
 from xai_widgets.evaluation.curves import ORDERS, curve_steps, has_probability
 from xai_widgets.explainers.baselines import baseline_values, colour_values
 from xai_widgets.explainers.masking import chunks, whole_score
@@ -28,7 +28,11 @@ class _Curved(Metric):
     reference: ClassVar[str] = "Petsiuk et al. 2018, arXiv:1806.07421"
     needs: ClassVar[tuple[str, ...]] = ("model",)
     controls: ClassVar[tuple[str, ...]] = ("random",)
-    checks: ClassVar[Mapping[str, Check]] = {"n_steps": whole(1), "order": choice(ORDERS)}
+    checks: ClassVar[Mapping[str, Check]] = {
+        "n_steps": whole(1),
+        "fill": fill,
+        "order": choice(ORDERS),
+    }
 
     n_steps: int = 100
     fill: Any = "mean"
@@ -136,6 +140,7 @@ class PixelFlipping(Metric):
     checks: ClassVar[Mapping[str, Check]] = {
         "n_steps": whole(1),
         "share": number(0, 1),
+        "fill": fill,
         "order": choice(ORDERS),
     }
 
@@ -215,6 +220,7 @@ class Infidelity(Metric):
         "perturbation": choice(("square", "noise")),
         "n_samples": whole(1),
         "size": number(0, 1),
+        "fill": fill,
         "rescale": flag,
     }
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xai_widgets.errors import ImageError, XaiError
-from xai_widgets.evaluation.base import Case, Metric, check_attribution
+from xai_widgets.evaluation.base import Case, Mask, Metric, check_attribution
 from xai_widgets.evaluation.controls import SHARED, control_case, hardest
 from xai_widgets.evaluation.localisation import placed
+from xai_widgets.evaluation.masks import mask_of
 from xai_widgets.evaluation.normalise import Normalisation
 from xai_widgets.evaluation.subjects import DISTRIBUTING, Subject
 from xai_widgets.explanation import Explanation
@@ -57,27 +58,21 @@ class Judge:
         names
             The labels of all methods, in order.
         """
-        row = _Row(self, index, title)
+        row = Row(self, index, title)
         try:
             row.prepare(source, label, ready)
         except Exception as error:
             for name in names:
-                yield [row.failed(name, metric, _sentence(error)) for metric in self.metrics]
+                yield [row.failed(name, metric, sentence_of(error)) for metric in self.metrics]
             return
         problems: dict[str, str] = {}
         cases: dict[str, Case] = {}
-        placed_mask = None
-        if mask is not None:
-            try:
-                placed_mask = placed(mask, row.image)
-            except XaiError as error:
-                row.mask_problem = str(error)
+        row.place(mask)
         for name in names:
             try:
-                case = yield from self._case(row, name, ready)
-                cases[name] = replace(case, mask=placed_mask)
+                cases[name] = yield from self._explained(row, name, ready)
             except Exception as error:
-                problems[name] = _sentence(error)
+                problems[name] = sentence_of(error)
         maps = {name: case.attribution for name, case in cases.items()}
         for metric in self.metrics:
             for name in names:
@@ -87,12 +82,10 @@ class Judge:
                 others = {key: values for key, values in maps.items() if key != name}
                 yield from row.measured(replace(cases[name], others=others), metric)
 
-    def _case(
-        self, row: "_Row", name: str, ready: Sequence[Explanation] | None
+    def _explained(
+        self, row: "Row", name: str, ready: Sequence[Explanation] | None
     ) -> Generator[list[dict[str, Any]], None, Case]:
         """Explain the picture by one method, and gather what its map is judged with."""
-        explain = None
-        random_label = None
         subject = None
         if ready is not None:
             explanation = next((one for one in ready if one.method == name), None)
@@ -113,6 +106,31 @@ class Judge:
                 explanation = stop.value
             finally:
                 stream.close()
+        return self.case(row, name, explanation, subject)
+
+    def case(
+        self, row: "Row", name: str, explanation: Explanation, subject: Subject | None
+    ) -> Case:
+        """Return a map with everything that it is judged with.
+
+        Parameters
+        ----------
+        row
+            The picture, prepared.
+        name
+            What records call the method.
+        explanation
+            Of the row's picture.
+        subject
+            What made it, where it can explain again.
+
+        Raises
+        ------
+        MapError
+            If the map cannot be judged.
+        """
+        explain = None
+        random_label = None
         attribution = check_attribution(explanation.attribution, row.image)
         row.target, row.target_text = explanation.target, explanation.target_text
         if subject is not None and self.model is not None:
@@ -126,6 +144,7 @@ class Judge:
             method=name,
             model=self.model,
             target=explanation.target,
+            mask=row.mask,
             explain=explain,
             random_label_model=random_label,
             diagnostics=explanation.diagnostics,
@@ -137,8 +156,8 @@ class Judge:
 
 
 @dataclass(eq=False)
-class _Row:
-    """The picture that is being judged, and the controls that its methods share."""
+class Row:
+    """A picture that is being judged, and what its methods share: mask, controls, findings."""
 
     judge: Judge
     index: int
@@ -150,6 +169,7 @@ class _Row:
     confidence: float | None = None
     label: Any = None
     correct: bool | None = None
+    mask: Mask | None = None
     mask_problem: str | None = None
     found: dict[Any, Any] = field(default_factory=dict)
     shared: dict[tuple[str, int], float | None] = field(default_factory=dict)
@@ -171,6 +191,14 @@ class _Row:
             self.correct = None if label is None else label == self.predicted
         self.label = label
 
+    def place(self, mask: Any) -> None:
+        """Bring the picture's mask, if it has one, onto the model's input grid."""
+        try:
+            found = mask_of(mask, self.image.display)
+            self.mask = None if found is None else placed(found, self.image)
+        except XaiError as error:
+            self.mask_problem = str(error)
+
     def measured(self, case: Case, metric: Metric) -> Found:
         """Measure one case and its controls."""
         if "mask" in metric.needs and self.mask_problem is not None:
@@ -189,7 +217,7 @@ class _Row:
             low, high = metric.bounds(case)
             controls = self._controls(case, metric) if self.judge.controls else {}
         except Exception as error:
-            yield [self.failed(case.method, metric, _sentence(error))]
+            yield [self.failed(case.method, metric, sentence_of(error))]
             return
         best = hardest(metric, controls)
         record = self._record(case.method, metric)
@@ -267,7 +295,7 @@ class _Row:
         }
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
     """Return what a reader of the table is told of an error."""
     if isinstance(error, XaiError):
         return str(error)

@@ -75,11 +75,20 @@ class Record(TypedDict):
 
 
 def with_intervals(
-    records: list[dict[str, Any]], confidence: float = 0.95, seed: int = 0
+    records: list[dict[str, Any]],
+    confidence: float = 0.95,
+    seed: int = 0,
+    by: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return records with mean and interval over the pictures of each method and metric."""
+    """Return records with mean and interval over the pictures of each method and metric.
+
+    Parameters
+    ----------
+    by
+        More columns that tell groups apart: "model", "layer" ...
+    """
     confidence = confidence_level(confidence)
-    for group in grouped(records, ("method", "metric", "parameters")).values():
+    for group in grouped(records, ("method", "metric", "parameters", *by)).values():
         told = _statistics(group, confidence, seed)
         for record in group:
             record.update(told)

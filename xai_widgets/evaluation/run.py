@@ -8,6 +8,7 @@ from xai_widgets.errors import MapError, MetricError, XaiError
 from xai_widgets.evaluation.base import Metric, drain
 from xai_widgets.evaluation.checks import confidence_level, true_labels, whole
 from xai_widgets.evaluation.judging import Judge
+from xai_widgets.evaluation.masks import masks_for
 from xai_widgets.evaluation.normalise import Normalisation
 from xai_widgets.evaluation.records import Record, with_intervals
 from xai_widgets.evaluation.registry import DEFAULT, DEFAULT_WITH_MASKS, metric
@@ -71,7 +72,9 @@ def evaluate(
     metrics
         Names out of ``evaluation.metrics()`` or `Metric` objects; None for the usual ones.
     masks
-        One a picture: bool [N, H, W] or a sequence of [H, W]; None where there is none.
+        One a picture: bool [N, H, W], or a sequence of [H, W], of regions in their wire form
+        ({"type": "rect", "x", ...}) or lists of them; None where there is none. Or (store, name):
+        a `ConceptStore` and a concept, whose marked examples are the masks of their pictures.
     seed
         Of everything that is drawn.
     target
@@ -186,7 +189,8 @@ def evaluate_stream(
                 loaded.resolve_layer(known.layer)
     n = len(pictures)
     given = {
-        **_per_picture({"masks": masks, "labels": labels}, n),
+        "masks": masks_for(masks, n),
+        **_per_picture({"labels": labels}, n),
         **_per_picture(dict(columns or {}), n),
     }
     if loaded is not None:
@@ -269,8 +273,6 @@ def _per_picture(given: Mapping[str, Any], n: int) -> dict[str, list[Any]]:
             raise MapError(
                 f"{name} is {values!r}: give a sequence, one for each picture."
             ) from None
-        if n == 1 and getattr(values, "ndim", None) == 2:  # one picture, its mask
-            entries = [values]
         if len(entries) != n:
             raise MapError(
                 f"{name} has {len(entries)} entries, and there are {n} pictures: give one each."

@@ -9,14 +9,19 @@ SIMILARITIES = ("spearman", "ssim")
 SIGNS = ("signed", "absolute")
 
 
-def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """Return the rank correlation of two maps, -1..1; 0 where one is constant and ranks nothing."""
+def ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the centred ranks of a map, as a vector of length 1; zeros where it is constant."""
     from scipy.stats import rankdata
 
-    ranks = [rankdata(np.asarray(values).ravel()) for values in (one, other)]
-    first, second = (values - values.mean() for values in ranks)
-    norm = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / norm) if norm else 0.0
+    ranked = np.asarray(rankdata(np.asarray(values).ravel()), dtype=np.float64)
+    ranked -= ranked.mean()
+    norm = float(np.sqrt((ranked**2).sum()))
+    return ranked / norm if norm else ranked
+
+
+def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
+    """Return the rank correlation of two maps, -1..1; 0 where one is constant and ranks nothing."""
+    return float((ranks(one) * ranks(other)).sum())
 
 
 def ssim(one: npt.ArrayLike, other: npt.ArrayLike) -> float:

@@ -66,6 +66,40 @@ def baseline_values(
     return _named(model, image, baseline, np.random.default_rng(seed))
 
 
+def check_baseline(baseline: Any) -> None:
+    """Refuse what is a baseline of no picture at all, before there is a picture.
+
+    Raises
+    ------
+    MethodError
+        If the name is unknown, the file does not exist, or an array is no image or not finite.
+    """
+    if isinstance(baseline, str):
+        name = split_sigma(baseline)[0]
+        sized = name != baseline
+        known = name in BASELINES and (not sized or name in ("blur", "noise"))
+        if not (known or _COLOUR.fullmatch(baseline) or Path(baseline).exists()):
+            raise _unknown(baseline)
+        return
+    if isinstance(baseline, Path):
+        if not baseline.exists():
+            raise MethodError(f"There is no file {str(baseline)!r} to take a baseline from.")
+        return
+    if _is_picture(baseline) or _is_data_set(baseline):
+        return
+    with sentence(MethodError, "The baseline is no array of numbers"):
+        array = np.asarray(baseline, dtype=np.float32)
+    if array.ndim != 3:
+        raise MethodError(
+            f"The baseline is {baseline!r}: give a name, a picture, or an array [H, W, C] of the "
+            "model input's shape."
+            if array.ndim == 0
+            else f"The baseline has shape {list(array.shape)}: give the model input's, [H, W, C]."
+        )
+    if not np.isfinite(array).all():
+        raise MethodError("The baseline holds NaN or infinite values: replace them.")
+
+
 def background_values(
     model: ExplainableModel,
     image: PreparedImage,
@@ -170,11 +204,15 @@ def _named(
         return colour_values(model, image, [int(name[i : i + 2], 16) for i in (1, 3, 5)])
     levels = {"black": 0, "white": 255, "grey": 128}
     if name not in levels:
-        raise MethodError(
-            f"There is no baseline {name!r}.{near_matches(name, BASELINES)} A colour is written "
-            "#rrggbb, and a file must exist."
-        )
+        raise _unknown(name)
     return colour_values(model, image, levels[name])
+
+
+def _unknown(name: str) -> MethodError:
+    return MethodError(
+        f"There is no baseline {name!r}.{near_matches(name, BASELINES)} A colour is written "
+        "#rrggbb, and a file must exist."
+    )
 
 
 def _array(image: PreparedImage, baseline: Any) -> Values:

@@ -262,6 +262,14 @@ class ImageSet(Sequence[DisplayImage]):
         """Return the name of an image without opening it."""
         return self._names[index]
 
+    def stamp(self, index: int) -> str:
+        """Return what tells an image from others without decoding it.
+
+        A hash of the values of what is in memory; of a file its name and size, so that it may be
+        moved along with its folder.
+        """
+        return f"{self._names[index]} {_stamp(self._items[index])}"
+
 
 def _collect(source: Any) -> tuple[list[Any], list[str]]:
     if isinstance(source, ImageSet):
@@ -295,6 +303,25 @@ def _collect_path(path: Path) -> tuple[list[Any], list[str]]:
             f"{', '.join(sorted(IMAGE_SUFFIXES))}."
         )
     return list(files), [file.name for file in files]
+
+
+def _stamp(item: Any) -> str:
+    if isinstance(item, DisplayImage):
+        return item.key
+    if isinstance(item, str | Path):
+        try:
+            return f"{Path(item).stat().st_size} bytes"
+        except OSError:
+            return "missing"
+    if hasattr(item, "detach"):
+        item = item.detach().cpu().float()
+    try:
+        array = np.ascontiguousarray(item)
+    except Exception:  # anything that is no image; opening it will say so
+        return type(item).__name__
+    digest = hashlib.blake2b(f"{array.shape} {array.dtype}".encode(), digest_size=16)
+    digest.update(array.tobytes() if array.dtype.kind in "buif" else b"")
+    return digest.hexdigest()
 
 
 def _name_of(item: Any, index: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,14 +45,15 @@ class ClassImages:
         classes: Sequence[int] | npt.NDArray[np.integer[Any]] | None,
     ) -> None:
         self._model, self._pictures, self._n = model, pictures, len(images)
+        self._images = images
         self._names = [images.name(index) for index in range(self._n)]
         self._true = None if classes is None else _checked(classes, self._n, len(model.labels))
         self._broken: dict[int, str] = {}
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Their names."""
-        return self._names
+    @cached_property
+    def stamps(self) -> Sequence[str]:
+        """What tells each of them from others, without decoding files; see `ImageSet.stamp`."""
+        return [self._images.stamp(index) for index in range(self._n)]
 
     @property
     def classes(self) -> Sequence[int] | None:

@@ -173,10 +173,13 @@ def _scored(found: Vectors, images: ClassImages) -> Scored:
 
 
 def images_hash(images: ClassImages) -> dict[str, str | None]:
-    """Return hashes of the images' names, in order, and of their classes, None without them."""
+    """Return hashes of the images, in order, and of their classes, None without them.
+
+    Names alone would not do: those of two arrays of the same length are the same.
+    """
     classes = images.classes
     return {
-        "images": _hash(images.names),
+        "images": _hash(images.stamps),
         "classes": None if classes is None else _hash([str(each) for each in classes]),
     }
 

@@ -18,15 +18,15 @@ from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.checking import checked, report_payload
 from xai_widgets.widgets.companions import Companions
-from xai_widgets.widgets.describe import MAX_THUMBNAILS, first_method, setup
+from xai_widgets.widgets.describe import first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
 from xai_widgets.widgets.explorer_state import STATE, ExplorerState
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
 from xai_widgets.widgets.regions import crop, region_mask
+from xai_widgets.widgets.thumbnails import send_thumbnails
 
-THUMBNAIL_SIDE = 96
 MAX_BACKGROUND = 16
 MAX_CROP_SIDE = 2048
 
@@ -214,24 +214,7 @@ class Explorer(ExplorerState, PicturedWidget):
         self._start()
 
     def _on_thumbnails(self, message: Message) -> None:
-        start = max(0, int(message.payload.get("start", 0)))
-        stop = min(len(self.images), int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
-        items: list[dict[str, Any]] = []
-
-        def steps() -> Steps:
-            for index in range(start, stop):
-                item = {"index": index, "name": self.images.name(index), "array": None}
-                try:
-                    picture = self.images[index].resized(THUMBNAIL_SIDE)
-                    items.append({**item, "array": picture, "error": None})
-                except XaiError as error:
-                    items.append({**item, "error": str(error)})
-                yield
-
-        def finish(_outcome: Outcome) -> None:
-            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
-
-        self._submit(f"thumbnails {start}", steps(), finish)
+        send_thumbnails(self, self.images, message)
 
     def _on_superpixels(self, message: Message) -> None:
         index = self.image_index

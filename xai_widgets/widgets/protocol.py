@@ -27,6 +27,7 @@ BROWSER_KINDS = (
     "edit",
     "examples",
     "suggest",
+    "visible",
 )
 
 KERNEL_KINDS = (
@@ -59,6 +60,13 @@ KERNEL_KINDS = (
     "bars",
     "sweep",
     "suggestions",
+    "cell",
+    "scores",
+    "agreement",
+    "curve",
+    "cascade",
+    "cascade_map",
+    "study",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

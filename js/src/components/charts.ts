@@ -86,7 +86,13 @@ export function chart(
 
   function path({ values }: Line): string {
     if (!options.bars) {
-      return values.map((v, i) => `${i ? "L" : "M"}${x(alphas[i]).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+      // What is not there yet leaves a gap.
+      const known = (i: number) => i >= 0 && Number.isFinite(values[i]);
+      return values
+        .map((v, i) =>
+          known(i) ? `${known(i - 1) ? "L" : "M"}${x(alphas[i]).toFixed(1)} ${y(v).toFixed(1)}` : "",
+        )
+        .join("");
     }
     const zero = y(0).toFixed(1);
     const columns = values.slice(1).map((value, i) => {
@@ -157,12 +163,15 @@ export function chart(
     const left = x(alphas[index]);
     setAttr(cursor, "x1", left);
     setAttr(cursor, "x2", left);
+    const known = (i: number) => Number.isFinite(lines[i].values[index]);
     [...dots.children].forEach((dot, i) => {
+      setAttr(dot, "visibility", known(i) ? null : "hidden");
+      if (!known(i)) return;
       setAttr(dot, "cx", left);
       setAttr(dot, "cy", y(lines[i].values[index]));
     });
     lines.forEach((line, i) => {
-      setText(values[i], unit(line.values[index]));
+      setText(values[i], known(i) ? unit(line.values[index]) : "");
     });
   }
 

@@ -7,7 +7,20 @@ import type { Pane } from "./pane";
 /** Presses closer than this many CSS pixels are at the same place. */
 const NEAR_PX = 6;
 
-export function bindGestures(pane: Pane, context: Context, drawing: Drawing): void {
+/** What a press does besides panning. */
+type Marking = Pick<Drawing, "abandon" | "press" | "move" | "release" | "act" | "back">;
+
+/** Of views that nothing is drawn on. */
+export const NO_MARKING: Marking = {
+  abandon: () => false,
+  press: () => {},
+  move: () => {},
+  release: () => {},
+  act: () => {},
+  back: () => false,
+};
+
+export function bindGestures(pane: Pane, context: Context, drawing: Marking): void {
   const { viewport, display, store } = context;
   const { frame } = pane;
   const pointers = new Map<number, Point>();
@@ -99,7 +112,7 @@ function spread(pointers: Map<number, Point>): number {
 }
 
 /** Keys of a view; true when the key meant something. */
-function key(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawing, near: number): boolean {
+function key(event: KeyboardEvent, pane: Pane, context: Context, drawing: Marking, near: number): boolean {
   const { viewport, display } = context;
   const tool = display.state.tool;
   if (event.key === "Escape") return drawing.abandon();
@@ -124,7 +137,7 @@ function middle({ picture, cx, cy }: Viewport): Point {
   return { x: Math.floor(cx * picture.width) + 0.5, y: Math.floor(cy * picture.height) + 0.5 };
 }
 
-function moveCursor(event: KeyboardEvent, pane: Pane, context: Context, drawing: Drawing): void {
+function moveCursor(event: KeyboardEvent, pane: Pane, context: Context, drawing: Marking): void {
   const { picture } = context.viewport;
   const start = context.cursor ?? middle(context.viewport);
   const coarse = context.display.state.tool === "pan" ? true : !event.shiftKey;

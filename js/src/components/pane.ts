@@ -6,22 +6,17 @@ import type { Size, Viewport } from "../core/viewport";
 import type { Point } from "./context";
 import type { DraftShape } from "./drawing";
 import type { Shape } from "./region_state";
-
-/** A canvas pixel larger than this many CSS pixels is shown as a square once the user zoomed in beyond 2x. */
-const PIXELATED_ABOVE = 2;
+import { Stage } from "./stage";
 
 export class Pane {
   readonly root: HTMLElement;
   readonly frame: HTMLElement;
-  readonly stage: HTMLElement;
   readonly message = h("div", { class: "xaiw-message", hidden: true });
   #aside = h("span", { class: "xaiw-aside" });
   #region = svg("g", { class: "xaiw-region-mark" }, svg("path"), svg("path"));
   #draft = svg("g", { class: "xaiw-draft-mark" }, svg("path"), svg("path"));
-  #vertical = h("i", { class: "xaiw-cross-x", hidden: true });
-  #horizontal = h("i", { class: "xaiw-cross-y", hidden: true });
+  #stage: Stage;
   #size: Size = { width: 0, height: 0 };
-  #layers: { canvas: HTMLCanvasElement; place: Rectangle }[] = [];
 
   constructor(
     readonly name: string,
@@ -31,7 +26,7 @@ export class Pane {
     /** For people, where it differs from the name. */
     title = name,
   ) {
-    this.stage = h("div", { class: "xaiw-stage" }, ...canvases);
+    this.#stage = new Stage(canvases);
     const marks = svg("svg", { class: "xaiw-marks", "aria-hidden": "true" }, this.#region, this.#draft);
     this.frame = h(
       "div",
@@ -42,10 +37,9 @@ export class Pane {
         "aria-label": `${title} view`,
         "aria-describedby": describedBy,
       },
-      this.stage,
+      this.#stage.root,
       marks,
-      this.#vertical,
-      this.#horizontal,
+      ...this.#stage.crosshair,
       this.message,
     );
     this.root = h(
@@ -81,39 +75,19 @@ export class Pane {
 
   /** Puts a canvas on a rectangle of the picture, in display pixels. */
   place(canvas: HTMLCanvasElement, place: Rectangle): void {
-    this.#layers = [...this.#layers.filter((layer) => layer.canvas !== canvas), { canvas, place }];
-    canvas.style.left = `${place.x}px`;
-    canvas.style.top = `${place.y}px`;
-    canvas.style.width = `${place.width}px`;
-    canvas.style.height = `${place.height}px`;
+    this.#stage.place(canvas, place);
   }
 
   /** Follows the viewport: one CSS transform, and the choice between smooth and square pixels. */
   layout(): void {
-    const { picture, zoom } = this.viewport;
-    const t = this.viewport.transform(this.#size);
-    this.stage.style.width = `${picture.width}px`;
-    this.stage.style.height = `${picture.height}px`;
-    this.stage.style.transform = `translate(${t.x}px,${t.y}px) scale(${t.scale})`;
-    for (const { canvas, place } of this.#layers) {
-      const density = (place.width * t.scale) / Math.max(1, canvas.width);
-      canvas.style.imageRendering = zoom > 2 && density > PIXELATED_ABOVE ? "pixelated" : "auto";
-    }
+    const t = this.#stage.layout(this.viewport, this.#size, this.viewport.picture);
     for (const mark of [this.#region, this.#draft]) {
       setAttr(mark, "transform", `translate(${t.x} ${t.y}) scale(${t.scale})`);
     }
   }
 
   setCursor(point: Point | null): void {
-    const { picture } = this.viewport;
-    const inside =
-      point && point.x >= 0 && point.y >= 0 && point.x <= picture.width && point.y <= picture.height;
-    this.#vertical.hidden = !inside;
-    this.#horizontal.hidden = !inside;
-    if (!inside) return;
-    const t = this.viewport.transform(this.#size);
-    this.#vertical.style.transform = `translateX(${Math.round(t.x + point.x * t.scale)}px)`;
-    this.#horizontal.style.transform = `translateY(${Math.round(t.y + point.y * t.scale)}px)`;
+    this.#stage.setCursor(point, this.viewport, this.#size, this.viewport.picture);
   }
 
   setRegion(shape: Shape | null): void {

@@ -24,6 +24,8 @@ export interface StatusBarOptions {
   facts(): Fact[];
   /** What is said when there is nothing to work on. */
   nothing: string;
+  /** What the button says that asks once more. */
+  again?(): string;
 }
 
 export interface StatusBar {
@@ -65,6 +67,7 @@ export function statusBar(options: StatusBarOptions): StatusBar {
   function update(foot: HTMLElement): void {
     const { state, progress, error, result } = store;
     work.update(progress, state === "busy" || (state === "empty" && store.setup === null), state === "busy");
+    setText(retry, options.again?.() ?? "Retry");
     retry.hidden = !["error", "cancelled", "silent"].includes(state);
     const text = {
       empty: store.setup ? options.nothing : "Connecting to the kernel",

@@ -12,7 +12,7 @@ export interface DisplayState {
   sequential: string;
   diverging: string;
   sign: Sign;
-  scale: "own" | "shared";
+  scale: "own" | "shared" | "all";
   tool: Tool;
   /** Radius of the brush as a share of the picture's longer side. */
   brush: number;

@@ -32,6 +32,7 @@ export abstract class JobStore<Topic extends string, S extends BaseSetup = BaseS
   /** Something was asked for here, at this revision, and the kernel has not taken it up yet. */
   protected pendingSince: number | null = null;
   #listeners = new Set<(topic: Topic | JobTopic) => void>();
+  #views: Drawable[] = [];
 
   constructor(
     readonly model: AnyModel,
@@ -63,6 +64,14 @@ export abstract class JobStore<Topic extends string, S extends BaseSetup = BaseS
   subscribe(listener: (topic: Topic | JobTopic) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Registers a view; the newest one answers snapshots. Returns how to remove it. */
+  addView(view: Drawable): () => void {
+    this.#views.push(view);
+    return () => {
+      this.#views = this.#views.filter((other) => other !== view);
+    };
   }
 
   cancel(): void {
@@ -105,10 +114,18 @@ export abstract class JobStore<Topic extends string, S extends BaseSetup = BaseS
     else if (kind === "error") this.error = payload as Failure;
     else if (kind === "cancelled") this.cancelled = (payload as Payloads["cancelled"]).message;
     if (["accepted", "result", "error", "cancelled"].includes(kind)) this.progress = null;
+    if (kind === "snapshot") void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
     this.take(kind, payload, revision);
     if (kind === "accepted") this.takenUp(revision);
     if (kind === "setup") this.emit("setup");
     this.finalRevision = Math.max(this.finalRevision, this.channel.finished);
     this.emit("status");
+  }
+  async #answerSnapshot(token: string): Promise<void> {
+    const newestFirst = [...this.#views].reverse();
+    const view = newestFirst.find(({ root }) => root.isConnected) ?? newestFirst[0];
+    if (!view) return;
+    const data = await view.toPng();
+    this.channel.send("snapshot", { token, png: { dtype: "uint8", shape: [data.length], data } });
   }
 }

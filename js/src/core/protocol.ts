@@ -1,6 +1,7 @@
 // Message kinds, their payloads and the envelope. Twin of xai_widgets/widgets/protocol.py; a test compares the lists.
 import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
+import type { Agreement, Cascade, CascadeMap, Cell, Curve, Scores, StudyState } from "./comparison";
 import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
 import type { Report } from "./report";
 
@@ -19,6 +20,7 @@ export const TO_KERNEL = [
   "edit",
   "examples",
   "suggest",
+  "visible",
 ] as const;
 
 export const TO_BROWSER = [
@@ -51,6 +53,13 @@ export const TO_BROWSER = [
   "bars",
   "sweep",
   "suggestions",
+  "cell",
+  "scores",
+  "agreement",
+  "curve",
+  "cascade",
+  "cascade_map",
+  "study",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -385,6 +394,13 @@ export interface Payloads {
   bars: Bars;
   sweep: Sweep;
   suggestions: Suggestions;
+  cell: Cell;
+  scores: Scores;
+  agreement: Agreement;
+  curve: Curve;
+  cascade: Cascade;
+  cascade_map: CascadeMap;
+  study: StudyState;
 }
 
 let counter = 0;

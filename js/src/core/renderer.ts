@@ -14,8 +14,10 @@ export interface Style {
 }
 
 /** Levels a map is quantised to: 16 per colour, so that the fade of the overlay has no steps. */
-const LEVELS = 4096;
+export const LEVELS = 4096;
 const NOT_A_NUMBER = LEVELS;
+/** Exactly zero: drawn as nothing by an overlay, whatever its neighbours are. */
+const ZERO = LEVELS + 1;
 
 /** A map with its values as levels of a scale, ready to be drawn in any style. */
 export interface Quantised {
@@ -25,6 +27,8 @@ export interface Quantised {
   levels: Uint16Array;
   scale: number;
   signed: boolean;
+  /** The pixels of each level one after another, and where each level begins; made when a threshold first asks. */
+  order?: { pixels: Uint32Array; starts: Uint32Array };
 }
 
 /** Levels of the values: -scale..scale for a signed map, 0..scale for magnitudes. */
@@ -38,6 +42,7 @@ export function quantise(map: NDArray<Float32Array>, scale: number, signed: bool
   for (let i = 0; i < values.length; i += 1) {
     const value = values[i];
     if (Number.isNaN(value)) levels[i] = NOT_A_NUMBER;
+    else if (value === 0) levels[i] = ZERO;
     else if (factor === 0) levels[i] = zero;
     else levels[i] = Math.max(0, Math.min(LEVELS - 1, Math.floor((value - low) * factor)));
   }
@@ -47,32 +52,82 @@ export function quantise(map: NDArray<Float32Array>, scale: number, signed: bool
 /** Alpha of a magnitude `t` in 0..1 of the scale: quick to rise, so that weak evidence stays visible, and 0 at 0. */
 export const fade = (t: number) => Math.sqrt(Math.min(1, t));
 
-/** RGBA (little-endian words) of every level in a style; the last entry, for NaN, is transparent. */
-export function lookup(style: Style, signed: boolean): Uint32Array {
-  const table = colourTable(style.colours);
-  const words = new Uint32Array(LEVELS + 1);
+/** RGBA (little-endian words) of every level in a style; the entries after them, for NaN and zero, come last. */
+export function lookup(
+  { colours, opacity }: Pick<Style, "colours" | "opacity">,
+  signed: boolean,
+): Uint32Array {
+  const table = colourTable(colours);
+  const words = new Uint32Array(LEVELS + 2);
   for (let level = 0; level < LEVELS; level += 1) {
     const t = signed ? Math.abs((level + 0.5) / (LEVELS / 2) - 1) : (level + 0.5) / LEVELS;
-    const alpha = style.opacity === null ? 255 : Math.round(255 * style.opacity * fade(t));
+    const alpha = opacity === null ? 255 : Math.round(255 * opacity * fade(t));
     const entry = (level >> 4) * 3;
     words[level] = (alpha << 24) | (table[entry + 2] << 16) | (table[entry + 1] << 8) | table[entry];
   }
+  words[ZERO] = opacity === null ? words[signed ? LEVELS / 2 : 0] : 0;
   return words;
 }
 
-/** The map as RGBA words in a style. */
-export function colourise(map: Quantised, style: Style, into: Uint32Array): void {
-  const { values, levels, signed } = map;
-  const words = lookup(style, signed);
-  const zero = style.opacity === null ? words[signed ? LEVELS / 2 : 0] : 0;
-  const { threshold, sign } = style;
+const hides = ({ sign, threshold }: Style, value: number) =>
+  (value < 0 && (sign === "positive" || -value < threshold)) ||
+  (value > 0 && (sign === "negative" || value < threshold));
+
+/** The pixels of a map level by level: a counting sort, once per map. */
+function byLevel(map: Quantised): { pixels: Uint32Array; starts: Uint32Array } {
+  if (map.order) return map.order;
+  const { levels } = map;
+  const starts = new Uint32Array(LEVELS + 3);
+  for (let i = 0; i < levels.length; i += 1) starts[levels[i] + 1] += 1;
+  for (let level = 1; level < starts.length; level += 1) starts[level] += starts[level - 1];
+  const next = starts.slice();
+  const pixels = new Uint32Array(levels.length);
   for (let i = 0; i < levels.length; i += 1) {
-    const value = values[i];
-    const hidden =
-      value === 0 ||
-      (value < 0 && (sign === "positive" || -value < threshold)) ||
-      (value > 0 && (sign === "negative" || value < threshold));
-    into[i] = hidden ? zero : words[levels[i]];
+    pixels[next[levels[i]]] = i;
+    next[levels[i]] += 1;
+  }
+  map.order = { pixels, starts };
+  return map.order;
+}
+
+/**
+ * The map as RGBA words in a style, by one look-up per pixel.
+ *
+ * Sign and threshold are folded into the table; the levels in which they fall hold values of both kinds, so that their
+ * pixels, and those of the neighbouring levels as rounding may go either way, are compared exactly afterwards.
+ */
+export function colourise(map: Quantised, style: Style, into: Uint32Array, table?: Uint32Array): void {
+  const { values, levels, signed, scale } = map;
+  const plain = table ?? lookup(style, signed);
+  const folds = style.threshold > 0 || style.sign !== "both";
+  if (!folds) {
+    for (let i = 0; i < levels.length; i += 1) into[i] = plain[levels[i]];
+    return;
+  }
+  const words = plain.slice();
+  const zero = plain[ZERO];
+  const low = signed ? -scale : 0;
+  const factor = scale > 0 ? LEVELS / (scale - low) : 0;
+  const middle = signed ? LEVELS / 2 : 0;
+  for (let level = 0; level < LEVELS; level += 1) {
+    if (factor > 0 && hides(style, low + (level + 0.5) / factor)) words[level] = zero;
+  }
+  for (let i = 0; i < levels.length; i += 1) into[i] = words[levels[i]];
+  const mixed = new Set<number>();
+  const edges = style.sign === "both" ? [] : [0];
+  if (style.threshold > 0) edges.push(style.threshold, -style.threshold);
+  for (const edge of edges) {
+    const at = factor > 0 ? Math.max(0, Math.min(LEVELS - 1, Math.floor((edge - low) * factor))) : middle;
+    for (const level of [at - 1, at, at + 1]) if (level >= 0 && level < LEVELS) mixed.add(level);
+  }
+  // Magnitudes below 0, which there should not be, all lie in the first level.
+  if (!signed) mixed.add(0);
+  const { pixels, starts } = byLevel(map);
+  for (const level of mixed) {
+    for (let k = starts[level]; k < starts[level + 1]; k += 1) {
+      const pixel = pixels[k];
+      into[pixel] = hides(style, values[pixel]) ? zero : plain[level];
+    }
   }
 }
 
@@ -84,14 +139,41 @@ function resize(canvas: HTMLCanvasElement, width: number, height: number): void 
 
 /** Draws a quantised map; the canvas keeps its pixels while detached or of size 0. */
 export function drawMap(canvas: HTMLCanvasElement, map: Quantised, style: Style): void {
-  resize(canvas, map.width, map.height);
-  if (map.width * map.height === 0) {
-    clear(canvas);
-    return;
+  new MapBrush().draw(canvas, map, style);
+}
+
+/** Draws many maps one after another: pixels of one size and the table of one style are made once. */
+export class MapBrush {
+  #image: ImageData | null = null;
+  #words = new Uint32Array();
+  #tables = new Map<string, Uint32Array>();
+
+  draw(canvas: HTMLCanvasElement, map: Quantised, style: Style): void {
+    const { width, height, signed } = map;
+    resize(canvas, width, height);
+    if (width * height === 0) {
+      clear(canvas);
+      return;
+    }
+    if (this.#image?.width !== width || this.#image.height !== height) {
+      this.#image = new ImageData(width, height);
+      this.#words = new Uint32Array(this.#image.data.buffer);
+    }
+    colourise(map, style, this.#words, this.#table(style, signed));
+    canvas.getContext("2d", { willReadFrequently: true })?.putImageData(this.#image, 0, 0);
   }
-  const image = new ImageData(map.width, map.height);
-  colourise(map, style, new Uint32Array(image.data.buffer));
-  canvas.getContext("2d", { willReadFrequently: true })?.putImageData(image, 0, 0);
+
+  #table(style: Style, signed: boolean): Uint32Array {
+    const key = `${style.colours} ${style.opacity} ${signed}`;
+    let table = this.#tables.get(key);
+    if (!table) {
+      // An opacity that is dragged leaves a table behind at each of its values.
+      if (this.#tables.size > 8) this.#tables.clear();
+      table = lookup(style, signed);
+      this.#tables.set(key, table);
+    }
+    return table;
+  }
 }
 
 /** Draws uint8 [h, w, 3] pixels. */

@@ -3,7 +3,7 @@ import type { AnyModel } from "@anywidget/types";
 import type * as ReportModuleExports from "../widgets/report/index";
 import type { NDArray } from "./codec";
 import { History, same } from "./history";
-import { type Drawable, JobStore, type JobTopic } from "./job_store";
+import { JobStore, type JobTopic } from "./job_store";
 import { importScript } from "./modules";
 import type {
   Ablation,
@@ -26,12 +26,12 @@ import type {
   Setup,
   Superpixels,
   Target,
-  Thumbnail,
   ToBrowser,
   Tool,
 } from "./protocol";
 import { upsample } from "./renderer";
 import { scaleOf } from "./stats";
+import { Thumbnails } from "./thumbnails";
 
 type ReportModule = typeof ReportModuleExports;
 
@@ -100,7 +100,8 @@ export class Store extends JobStore<Topic, Setup> {
   ablation: Ablation | null = null;
   superpixels: Superpixels | null = null;
   crop: Crop | null = null;
-  readonly thumbnails = new Map<number, Thumbnail>();
+  readonly #thumbnails = new Thumbnails((range) => this.channel.send("thumbnails", range));
+  readonly thumbnails = this.#thumbnails.items;
   /** The readiness check of the model, once somebody asked for it; `checking` while it runs. */
   report: ReportMessage | null = null;
   checking: Progress | null = null;
@@ -109,13 +110,11 @@ export class Store extends JobStore<Topic, Setup> {
   /** What shows a report, and its styles; they come when they are first asked for. */
   reporter: (ReportModule & Pick<Module, "style">) | null = null;
 
-  #views: Drawable[] = [];
   #asked: Asked | null = null;
   #ablationKey = "";
   #mapKey = "";
   #mapRevision = 0;
   #sharedScales = new Map<string, number>();
-  #pages = new Set<number>();
   #superpixelsFor = -1;
   readonly history: History<Region | null>;
 
@@ -147,14 +146,6 @@ export class Store extends JobStore<Topic, Setup> {
     this.channel.expectJob();
     this.model.save_changes();
     this.emit("status");
-  }
-
-  /** Registers a view; the newest one answers snapshots. Returns how to remove it. */
-  addView(view: Drawable): () => void {
-    this.#views.push(view);
-    return () => {
-      this.#views = this.#views.filter((other) => other !== view);
-    };
   }
 
   override get state() {
@@ -231,14 +222,8 @@ export class Store extends JobStore<Topic, Setup> {
   }
 
   requestThumbnails(index: number): void {
-    const size = Math.min(40, this.setup?.max_thumbnails ?? 40);
-    const page = Math.floor(index / size);
-    if (!this.setup || this.#pages.has(page) || this.thumbnails.has(index)) return;
-    this.#pages.add(page);
-    this.channel.send("thumbnails", {
-      start: page * size,
-      stop: Math.min(this.setup.n_images, (page + 1) * size),
-    });
+    const { setup } = this;
+    if (setup) this.#thumbnails.request(index, setup.n_images, setup.max_thumbnails);
   }
 
   requestSuperpixels(): void {
@@ -327,7 +312,7 @@ export class Store extends JobStore<Topic, Setup> {
         this.#withdraw((payload as Failure).withdrawn ?? []);
         break;
       case "thumbnails":
-        for (const item of (payload as Payloads["thumbnails"]).items) this.thumbnails.set(item.index, item);
+        this.#thumbnails.take((payload as Payloads["thumbnails"]).items);
         this.emit("thumbnails");
         break;
       case "superpixels":
@@ -353,9 +338,6 @@ export class Store extends JobStore<Topic, Setup> {
       case "module":
         void this.#load(payload as Module);
         break;
-      case "snapshot":
-        void this.#answerSnapshot((payload as Payloads["snapshot"]).token);
-        break;
     }
   }
 
@@ -365,7 +347,7 @@ export class Store extends JobStore<Topic, Setup> {
   }
 
   protected override fellSilent(): void {
-    this.#pages.clear();
+    this.#thumbnails.forget();
     this.checking = null;
     this.emit("report");
   }
@@ -420,14 +402,6 @@ export class Store extends JobStore<Topic, Setup> {
       this.#sharedScales.set(key, Math.max(scale, this.#sharedScales.get(key) ?? 0));
     }
     this.emit("map");
-  }
-
-  async #answerSnapshot(token: string): Promise<void> {
-    const newestFirst = [...this.#views].reverse();
-    const view = newestFirst.find(({ root }) => root.isConnected) ?? newestFirst[0];
-    if (!view) return;
-    const data = await view.toPng();
-    this.channel.send("snapshot", { token, png: { dtype: "uint8", shape: [data.length], data } });
   }
 }
 

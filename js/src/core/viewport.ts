@@ -30,19 +30,19 @@ export class Viewport {
     this.#listeners.add(listener);
   }
 
-  transform(frame: Size): Transform {
-    const fit = this.fit(frame);
-    const scale = fit * this.zoom;
+  /** Of this picture, or of another one that is moved along with it. */
+  transform(frame: Size, picture: Size = this.picture): Transform {
+    const scale = this.fit(frame, picture) * this.zoom;
     return {
       scale,
-      x: frame.width / 2 - this.cx * this.picture.width * scale,
-      y: frame.height / 2 - this.cy * this.picture.height * scale,
+      x: frame.width / 2 - this.cx * picture.width * scale,
+      y: frame.height / 2 - this.cy * picture.height * scale,
     };
   }
 
   /** CSS pixels per display pixel at which the whole picture fits; 1 while the frame has no size. */
-  fit(frame: Size): number {
-    const fit = Math.min(frame.width / this.picture.width, frame.height / this.picture.height);
+  fit(frame: Size, picture: Size = this.picture): number {
+    const fit = Math.min(frame.width / picture.width, frame.height / picture.height);
     return fit > 0 && Number.isFinite(fit) ? fit : 1;
   }
 

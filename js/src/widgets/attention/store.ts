@@ -2,7 +2,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { type AttentionLayer, type Head, Matrices, type Query } from "../../core/attention";
 import { same } from "../../core/history";
-import { type Drawable, JobStore } from "../../core/job_store";
+import { JobStore } from "../../core/job_store";
 import type { AttentionMessage, Payloads, Picture, ToBrowser } from "../../core/protocol";
 
 /** The synced traits; each is documented in xai_widgets/widgets/attention_view.py. */
@@ -16,7 +16,6 @@ export class AttentionStore extends JobStore<"traits" | "picture" | "attention">
   picture: Picture | null = null;
   attention: AttentionMessage | null = null;
   matrices: Matrices[] = [];
-  #views: Drawable[] = [];
 
   constructor(model: AnyModel, signal?: AbortSignal) {
     super(model, signal);
@@ -51,13 +50,6 @@ export class AttentionStore extends JobStore<"traits" | "picture" | "attention">
     return this.attention?.layers[index] ?? null;
   }
 
-  addView(view: Drawable): () => void {
-    this.#views.push(view);
-    return () => {
-      this.#views = this.#views.filter((other) => other !== view);
-    };
-  }
-
   protected override take(kind: ToBrowser, payload: Payloads[ToBrowser]): void {
     if (kind === "picture") {
       this.picture = payload as Picture;
@@ -74,14 +66,6 @@ export class AttentionStore extends JobStore<"traits" | "picture" | "attention">
       this.attention = null;
       this.matrices = [];
       this.emit("attention");
-    } else if (kind === "snapshot") void this.#answer((payload as Payloads["snapshot"]).token);
-  }
-
-  async #answer(token: string): Promise<void> {
-    const newestFirst = [...this.#views].reverse();
-    const view = newestFirst.find(({ root }) => root.isConnected) ?? newestFirst[0];
-    if (!view) return;
-    const data = await view.toPng();
-    this.channel.send("snapshot", { token, png: { dtype: "uint8", shape: [data.length], data } });
+    }
   }
 }

@@ -1,5 +1,5 @@
 // Draws the frames of a sweep in one pass each, into pixels that are kept: the slider's hand waits for this.
-import { lookup, type Style } from "../../core/renderer";
+import { LEVELS, lookup, type Style } from "../../core/renderer";
 
 function sized(canvas: HTMLCanvasElement, width: number, height: number): void {
   if (canvas.width !== width) canvas.width = width;
@@ -38,8 +38,8 @@ export class MapPainter {
     }
     const words = this.#words;
     const pixels = this.#pixels;
-    const last = words.length - 2; // the one after it is for NaN
-    const half = (last + 1) / 2;
+    const last = LEVELS - 1;
+    const half = LEVELS / 2;
     const zero = style.opacity === null ? words[half] : 0;
     const factor = scale > 0 ? (weight * half) / scale : 0;
     const threshold = weight > 0 ? style.threshold / weight : 0;
