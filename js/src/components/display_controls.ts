@@ -1,9 +1,10 @@
 // Display controls: sign, opacity, threshold, colour map, scale. They only change this view; nothing is sent.
 import { colourTitle, DIVERGING_NAMES, SEQUENTIAL_NAMES } from "../core/colours";
+import type { Display } from "../core/display";
 import { h } from "../core/dom";
 import type { Sign } from "../core/renderer";
 import { type Change, type Context, coloursShown, type Part } from "./context";
-import { segmented, slider } from "./controls";
+import { type Slider, segmented, slider } from "./controls";
 
 export function signControl(context: Context): Part {
   const control = segmented(
@@ -27,21 +28,31 @@ export function signControl(context: Context): Part {
   };
 }
 
-export function displayControls(context: Context): Part {
-  const { display } = context;
-  const opacity = slider(
+/** Of the overlay. */
+export const opacitySlider = (display: Display): Slider =>
+  slider(
     "Opacity",
     { min: 0, max: 1, step: 0.01 },
     (v) => v.toFixed(2),
     (v) => display.set({ opacity: v }),
   );
-  const threshold = slider(
+
+/** Below which nothing is drawn; `title` says of what it is a percentile. */
+export function thresholdSlider(display: Display, title: string): Slider {
+  const control = slider(
     "Threshold",
     { min: 0, max: 99, step: 1 },
     (v) => `p ${v}`,
     (v) => display.set({ threshold: v }),
   );
-  threshold.root.title = "Percentile of the magnitude below which nothing is drawn";
+  control.root.title = title;
+  return control;
+}
+
+export function displayControls(context: Context): Part {
+  const { display } = context;
+  const opacity = opacitySlider(display);
+  const threshold = thresholdSlider(display, "Percentile of the magnitude below which nothing is drawn");
   const colours = h("select", { "aria-label": "Colour map", title: "Colour map" });
   colours.addEventListener("change", () => {
     const signed = context.store.map?.signed !== false;

@@ -248,7 +248,7 @@ export class ComparisonView {
       } else if (topic === "scores") {
         grid.score(store.newest);
         soon();
-      } else if (topic === "picture") grid.redraw();
+      } else if (topic === "picture" && store.newestPicture) grid.picture(store.newestPicture);
       else if (topic === "thumbnails") grid.thumbnails();
       if (topic === "module") take();
       if (topic === "status" && wasBusy !== store.busy) {
@@ -256,7 +256,9 @@ export class ComparisonView {
         grid.describe();
         this.#count();
       }
-      if (topic !== "thumbnails" && topic !== "scores") this.#studies?.update();
+      // Of the grid's cells only the two that are chosen matter to the studies.
+      const chosen = topic !== "cell" || [store.chosen(0), store.chosen(1)].includes(store.newest);
+      if (chosen && !["thumbnails", "scores", "picture"].includes(topic)) this.#studies?.update();
       status();
     };
     this.#forget = [

@@ -1,7 +1,7 @@
 // How the grid shows its maps: overlay or map, sign, opacity, threshold, colours, scale, size of the cells. Nothing is sent.
 import type { Context } from "../../components/context";
 import { segmented, slider } from "../../components/controls";
-import { signControl } from "../../components/display_controls";
+import { opacitySlider, signControl, thresholdSlider } from "../../components/display_controls";
 import { colourTitle, DIVERGING_NAMES, SEQUENTIAL_NAMES } from "../../core/colours";
 import { h } from "../../core/dom";
 import type { Look, ViewState } from "./state";
@@ -42,19 +42,11 @@ export function displayLine(
     },
   };
   const sign = signControl(Object.create(context, { store: { value: any } }));
-  const opacity = slider(
-    "Opacity",
-    { min: 0, max: 1, step: 0.01 },
-    (v) => v.toFixed(2),
-    (v) => display.set({ opacity: v }),
+  const opacity = opacitySlider(display);
+  const threshold = thresholdSlider(
+    display,
+    "Percentile of each map's magnitude below which nothing is drawn",
   );
-  const threshold = slider(
-    "Threshold",
-    { min: 0, max: 99, step: 1 },
-    (v) => `p ${v}`,
-    (v) => display.set({ threshold: v }),
-  );
-  threshold.root.title = "Percentile of each map's magnitude below which nothing is drawn";
   const choice = (label: string, names: readonly string[], pick: (name: string) => void) => {
     const input = h(
       "select",

@@ -1,6 +1,6 @@
 // The grid of cells: rows are made when they come near the view, cells drawn when they are in it; one tab stop, arrows move.
 
-import { type Axis, entryText, type Grid, type Place, TITLES } from "../../core/comparison";
+import { type Axis, type CellPicture, entryText, type Grid, type Place, TITLES } from "../../core/comparison";
 import { h, setAttr, setText } from "../../core/dom";
 import { CellView } from "./cell";
 import { drawThumb, entryHead, meanCell, means, metricHead, writeMeans } from "./headers";
@@ -167,6 +167,17 @@ export class GridView {
       }
     }
     this.#look();
+  }
+
+  /** A picture has come: of all cells that show it. */
+  picture(picture: CellPicture): void {
+    for (const row of this.#rows) {
+      for (const cell of row.cells.values()) {
+        if (this.store.pictureOf(cell.key) !== picture) continue;
+        cell.invalidate();
+        cell.draw();
+      }
+    }
   }
 
   /** A cell's numbers have come. */

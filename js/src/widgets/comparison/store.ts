@@ -73,6 +73,7 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
   studying: StudyState | null = null;
   /** The newest cell that came, or whose numbers did. */
   newest = "";
+  newestPicture: CellPicture | null = null;
   /** Bytes of maps that are kept at most. */
   most = MOST_BYTES;
   #curves = new Map<string, Curve>();
@@ -245,6 +246,7 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
         break;
       case "picture": {
         const picture = payload as CellPicture;
+        this.newestPicture = picture;
         this.pictures.set(`${picture.model ?? 0}.${picture.index}`, picture);
         this.emit("picture");
         break;

@@ -2,8 +2,7 @@
 
 import { chart } from "../../components/charts";
 import type { Change, Context, Point } from "../../components/context";
-import { slider } from "../../components/controls";
-import { signControl } from "../../components/display_controls";
+import { opacitySlider, signControl, thresholdSlider } from "../../components/display_controls";
 import { Drawing } from "../../components/drawing";
 import { legend } from "../../components/legend";
 import { RegionState } from "../../components/region_state";
@@ -139,20 +138,12 @@ export class PathScrubber {
     const tools = regionTools(context, drawing);
     const zoom = zoomControl(context, views.panes);
     const target = targetPicker(context);
-    const opacity = slider(
-      "Opacity",
-      { min: 0, max: 1, step: 0.01 },
-      (v) => v.toFixed(2),
-      (v) => display.set({ opacity: v }),
-    );
+    const opacity = opacitySlider(display);
     opacity.root.title = "Below 1 the attribution lies over the picture";
-    const threshold = slider(
-      "Threshold",
-      { min: 0, max: 99, step: 1 },
-      (v) => `p ${v}`,
-      (v) => display.set({ threshold: v }),
+    const threshold = thresholdSlider(
+      display,
+      "Percentile of the whole attribution below which nothing is drawn",
     );
-    threshold.root.title = "Percentile of the whole attribution below which nothing is drawn";
     const colours = h(
       "select",
       { "aria-label": "Colour map", title: "Colour map" },
