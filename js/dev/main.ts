@@ -1,10 +1,12 @@
 // The development page: a widget over a fake kernel. ?theme=dark&width=1120&scene=region, or &scene=check-lost
 import createAttention from "../src/widgets/attention/index";
 import create from "../src/widgets/explorer/index";
+import createGallery from "../src/widgets/gallery/index";
 import createReadiness from "../src/widgets/readiness/index";
 import createScrubber from "../src/widgets/scrubber/index";
 import createWorkbench from "../src/widgets/workbench/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
+import { TRAITS as GALLERY_TRAITS, type GalleryOptions, MockGallery } from "../tests/mock_gallery";
 import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
@@ -83,8 +85,21 @@ const WORKBENCH: Record<string, WorkbenchOptions & { traits?: Partial<typeof TRA
   "workbench-edit": {},
 };
 if (workbench) model.state = { ...TRAITS, ...WORKBENCH[workbench]?.traits };
+const gallery = scene.startsWith("gallery") ? scene : null;
+const GALLERY: Record<string, GalleryOptions & { traits?: Partial<typeof GALLERY_TRAITS> }> = {
+  gallery: { channels: 128, side: 64, images: 12, traits: { selected: 6 } },
+  "gallery-busy": { manual: true, channels: 64, side: 64 },
+  "gallery-mix": { side: 64, traits: { selected: 6, mix_with: 8 } },
+  "gallery-classes": { side: 64, images: 0, own: ["stripes"], traits: { kind: "classes" } },
+  "gallery-region": { side: 64, traits: { region: RULER } },
+  "gallery-none": {
+    error: "The output of layer “pool” has no channels: choose a layer with height, width and channels.",
+  },
+  "gallery-refused": { never: true, error: "Pictures are made by gradients, and this model only predicts." },
+};
+if (gallery) model.state = { ...GALLERY_TRAITS, ...GALLERY[gallery]?.traits };
 const kernel =
-  scene === "connecting" || checked || attention || scrubber || workbench
+  scene === "connecting" || checked || attention || scrubber || workbench || gallery
     ? null
     : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
@@ -92,7 +107,7 @@ host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : "explorer"}.css`;
+styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : gallery ? "gallery" : "explorer"}.css`;
 document.head.append(styles);
 const widget = checked
   ? createReadiness()
@@ -102,9 +117,12 @@ const widget = checked
       ? createScrubber()
       : workbench
         ? createWorkbench()
-        : create();
+        : gallery
+          ? createGallery()
+          : create();
 if (scrubber) new MockScrubber(model, SCRUBBER[scrubber]);
 if (workbench) new MockWorkbench(model, { module: SCORES, ...WORKBENCH[workbench] });
+if (gallery) new MockGallery(model, GALLERY[gallery]);
 if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;

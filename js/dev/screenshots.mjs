@@ -39,6 +39,7 @@ await esbuild.build({
     { in: resolve(dev, "../src/widgets/attention/attention.css"), out: "attention" },
     { in: resolve(dev, "../src/widgets/scrubber/scrubber.css"), out: "scrubber" },
     { in: resolve(dev, "../src/widgets/workbench/workbench.css"), out: "workbench" },
+    { in: resolve(dev, "../src/widgets/gallery/gallery.css"), out: "gallery" },
   ],
   outdir: out,
   bundle: true,

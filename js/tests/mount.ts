@@ -13,7 +13,10 @@ import createScrubber from "../src/widgets/scrubber/index";
 import "../src/widgets/workbench/workbench.css";
 import "../src/widgets/scores/scores.css";
 import createWorkbench from "../src/widgets/workbench/index";
+import "../src/widgets/gallery/gallery.css";
+import createGallery from "../src/widgets/gallery/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
+import { TRAITS as GALLERY_TRAITS, type GalleryOptions, MockGallery } from "./mock_gallery";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
@@ -107,6 +110,17 @@ export async function mountWorkbench(
   const view = show(createWorkbench(), model, options.width);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
   return { model, kernel, ...view };
+}
+
+/** The feature gallery over made-up features. */
+export function mountGallery(
+  options: GalleryOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): View & { model: MockModel; kernel: MockGallery } {
+  const model = new MockModel();
+  model.state = { ...GALLERY_TRAITS, ...options.traits };
+  const kernel = new MockGallery(model, options);
+  if (options.silent) model.onSend = () => {};
+  return { model, kernel, ...show(createGallery(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {

@@ -27,6 +27,7 @@ BROWSER_KINDS = (
     "edit",
     "examples",
     "suggest",
+    "visible",
 )
 
 KERNEL_KINDS = (
@@ -59,6 +60,10 @@ KERNEL_KINDS = (
     "bars",
     "sweep",
     "suggestions",
+    "gallery",
+    "features",
+    "film",
+    "exciting",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

@@ -2,6 +2,7 @@
 import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
 import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
+import type { Exciting, Features, Film, Gallery } from "./gallery";
 import type { Report } from "./report";
 
 export const VERSION = 1;
@@ -19,6 +20,7 @@ export const TO_KERNEL = [
   "edit",
   "examples",
   "suggest",
+  "visible",
 ] as const;
 
 export const TO_BROWSER = [
@@ -51,6 +53,10 @@ export const TO_BROWSER = [
   "bars",
   "sweep",
   "suggestions",
+  "gallery",
+  "features",
+  "film",
+  "exciting",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -70,6 +76,8 @@ export const OF_A_JOB = [
   "stack",
   "bars",
   "sweep",
+  "gallery",
+  "features",
   ...FINAL,
 ] as const;
 
@@ -336,7 +344,7 @@ export interface StackMessage {
   pictures: NDArray<Uint8Array> | null;
 }
 
-export type Tool = "scrubber" | "attention";
+export type Tool = "scrubber" | "attention" | "features";
 
 /** What is open below the Explorer: the id of each tool's model, or why there is none. */
 export interface OpenedMessage {
@@ -385,6 +393,10 @@ export interface Payloads {
   bars: Bars;
   sweep: Sweep;
   suggestions: Suggestions;
+  gallery: Gallery;
+  features: Features;
+  film: Film;
+  exciting: Exciting;
 }
 
 let counter = 0;
