@@ -1,0 +1,426 @@
+"""The feature gallery: what channels, classes and concepts look for, as pictures that converge."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from traitlets import observe
+
+from xai_widgets.errors import XaiError
+from xai_widgets.models.images import ImageSet
+from xai_widgets.models.loading import load
+from xai_widgets.models.targets import ClassTarget, LayerTarget
+from xai_widgets.widgets.base import StateError
+from xai_widgets.widgets.describe import MAX_THUMBNAILS, layer_record, verdict
+from xai_widgets.widgets.engine import Outcome, Steps, Task
+from xai_widgets.widgets.feature_gallery_job import GalleryJob, Page, Way
+from xai_widgets.widgets.feature_gallery_look import Look
+from xai_widgets.widgets.feature_gallery_record import Optimised, features_payload
+from xai_widgets.widgets.feature_gallery_state import (
+    ASKED,
+    LOOKED_AT,
+    PAGE_SIZE,
+    PARAMETERS,
+    GalleryState,
+    checked_name,
+)
+from xai_widgets.widgets.pictured import PicturedWidget
+from xai_widgets.widgets.present_job import PresentJob
+from xai_widgets.widgets.protocol import Message
+
+if TYPE_CHECKING:
+    from xai_widgets.features import Visualisation
+
+THUMBNAIL_SIDE = 96
+PATIENCE_SECONDS = 5.0
+OWN = ("page", "selected", "mix_with")
+"""What belongs to a kind and layer, and goes with them."""
+
+
+class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
+    """See what the channels of a layer, the classes or concept vectors look for.
+
+    Pictures are optimised in batches in the background, those in sight first, and stream in; a
+    click enlarges one, whose steps are then scrubbed in the browser without asking the kernel.
+    Beside it stand the images that excite it most. Everything that was computed is kept with the
+    model, so that going back costs nothing.
+
+    Parameters
+    ----------
+    model
+        A loaded model, or anything `load` takes.
+    images
+        A path, folder, sequence of images, or array [N, H, W, C]: where to look for what excites a
+        channel most, and what an optimisation can start from. None for neither.
+    objective
+        What to begin with: anything `visualise` takes (a class or its label, a target, an
+        objective of `xai_widgets.features.objectives`), or a dict of objectives by name.
+    layer
+        The layer whose channels are shown; None for the recommended one.
+    labels
+        Names of the outputs, where the model does not carry them.
+    traits
+        Initial values of the traits below.
+
+    Attributes
+    ----------
+    kind : str
+        "channels" of `layer`, "classes", or "own": the objectives that were given.
+    layer : str or None
+        None for the recommended layer.
+    page : int
+        Which page of 24 is shown, from 0.
+    selected : int or None
+        The channel, class or own objective that is enlarged, from 0; None for the page's first.
+    mix_with : int or None
+        A second one: a grid between the two is computed, and scrubbed in the browser.
+    start : int or None
+        Position of the image that optimisations start from; None for noise.
+    parameters : dict
+        Of the optimisation, only what differs from the defaults: "n_steps" (128), "seed" (0),
+        "learning_rate" (0.05), "parameterisation" ("fourier" or "pixels") and "transforms"
+        ("standard" or "none").
+    image_index, region : int, dict or None
+        A region of one of the images, in the Explorer's form: only the channels that fire there
+        are shown, the strongest first.
+
+    Raises
+    ------
+    ImageError, ModelError
+        If the images cannot be opened, or the model cannot be loaded. A model without gradients
+        is told in the gallery.
+    StateError
+        If a trait is set to something that does not exist; the one from before stays.
+    """
+
+    bundle_name = "gallery"
+
+    def __init__(
+        self,
+        model: Any,
+        images: Any = None,
+        objective: Any = None,
+        layer: str | None = None,
+        labels: Sequence[str] | None = None,
+        **traits: Any,
+    ) -> None:
+        self.images = None if images is None else ImageSet(images)
+        self._own: list[tuple[str, Any]] = []
+        self._page: Page | None = None
+        self._records: dict[int, Optimised] = {}
+        self._wanted: list[int] = []
+        self.way: Way | None = None
+        self._before: dict[str, Any] = {}
+        self._settling = False
+        loaded = load(model, labels=labels)
+        if layer is not None:
+            traits["layer"] = layer
+        super().__init__(loaded, **traits)
+        self._look = Look(self)
+        if objective is not None:
+            self._begin_with(objective)
+        self._start()
+
+    # State --------------------------------------------------------------------------------
+
+    def _begin_with(self, objective: Any) -> None:
+        """Show an objective first, among its like where there are some."""
+        if isinstance(objective, Mapping) and "kind" not in objective:
+            for name, each in objective.items():
+                self._keep_own(name, each)
+            self.kind = "own"
+            return
+        target = getattr(objective, "target", objective)
+        if isinstance(target, str | int) and not isinstance(target, bool):
+            target = ClassTarget(target)
+        if isinstance(target, ClassTarget) and target.versus is None:
+            resolved = self.model.resolve_target(target, np.zeros(len(self.model.labels), np.float32))
+            self.kind, self.selected = "classes", int(resolved.index)
+        elif (
+            isinstance(target, LayerTarget)
+            and target.channel is not None
+            and (target.position, target.reduce) == (None, "mean")
+        ):
+            self.layer = target.layer
+            self.kind, self.selected = "channels", target.channel
+        else:
+            self._keep_own(None, objective)
+            self.kind = "own"
+        self.page = (self.selected or 0) // PAGE_SIZE
+
+    def _keep_own(self, name: str | None, objective: Any) -> int:
+        from xai_widgets.features.objectives import as_objective
+
+        resolved = as_objective(objective).resolved(self.model)
+        text = checked_name(resolved.text(self.model.labels) if name is None else name)
+        known = [each for each, _ in self._own]
+        if text in known:
+            self._own[known.index(text)] = (text, resolved)
+        else:
+            self._own.append((text, resolved))
+        return [each for each, _ in self._own].index(text)
+
+    def add(self, objective: Any, name: str | None = None) -> None:
+        """Add an objective of one's own and enlarge its picture.
+
+        Parameters
+        ----------
+        objective
+            Anything `visualise` takes; ``direction(layer, vector)`` for a concept vector.
+        name
+            What to call it; the name that is known takes the new objective.
+
+        Raises
+        ------
+        XaiError
+            If the model has not what the objective is about, or the name is empty.
+        """
+        index = self._keep_own(name, objective)
+        with self._settled():
+            self.kind, self.region = "own", None
+            self.page, self.selected, self.mix_with = index // PAGE_SIZE, index, None
+        self._start()
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The objectives that were given, by name."""
+        return dict(self._own)
+
+    @observe(*ASKED)
+    def _changed(self, change: Any) -> None:
+        if self._task is None or self._settling:
+            return
+        if change["name"] in ("kind", "layer", "region"):
+            with self._settled():
+                for name in OWN:
+                    if getattr(self, name) == self._before[name]:  # else it was set along with it
+                        setattr(self, name, 0 if name == "page" else None)
+        self._start()
+
+    @observe(*LOOKED_AT)
+    def _looked(self, change: Any) -> None:
+        if self._task is None or self._settling:
+            return
+        if change["name"] == "selected" and change["new"] is not None and self.region is None:
+            page = change["new"] // PAGE_SIZE
+            if page != self.page:
+                self.page = page  # this starts the job, which looks as well
+                return
+        self._look.start()
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Set several traits for one job."""
+        self._settling = True
+        try:
+            with self.hold_trait_notifications():
+                yield
+        finally:
+            self._settling = False
+
+    # The job ------------------------------------------------------------------------------
+
+    def _start(self) -> Task:
+        """Turn the present state into a job that replaces the one before."""
+        with self._state_lock:
+            self._revision += 1
+            for kind in ("result", "error", "cancelled"):
+                self._shown.pop(kind, None)
+            self._error = None
+            self._before = {name: getattr(self, name) for name in OWN}
+            asked = {name: getattr(self, name) for name in (*ASKED, *LOOKED_AT)}
+            self._tell("accepted", asked, self._revision)
+            job = GalleryJob(self, self._revision)
+            self._task = self._submit("pictures", job.steps(), job.finish, background=True)
+            return self._task
+
+    def turn(self, page: Page, revision: int) -> bool:
+        """Show another page; False if a newer job has taken over."""
+        with self._state_lock:
+            if revision != self._revision:
+                return False
+            if self._page is None or self._page.key != page.key:
+                self._records = {}
+            self._page, self._wanted = page, []
+            self._tell("gallery", page.to_dict([name for name, _ in self._own]), revision)
+            return True
+
+    def keep(
+        self, records: Mapping[int, Optimised], done: bool, revision: int, tell: bool = True
+    ) -> None:
+        """Show where some pictures stand."""
+        with self._state_lock:
+            if revision != self._revision:
+                return
+            self._records.update(records)
+            payload = features_payload(records, self.shown, done)
+            if tell and payload is not None:
+                self._reply("features", payload, revision)
+
+    def wanted(self, revision: int) -> list[int]:
+        """Return what is to be computed first: what is enlarged or mixed, then what is in sight."""
+        with self._state_lock:
+            first = [index for index in (self.shown, self.mix_with) if index is not None]
+            return [*first, *self._wanted] if revision == self._revision else []
+
+    @property
+    def shown(self) -> int | None:
+        """What is enlarged: the selected one, else the first of the page."""
+        if self.selected is not None or self._page is None:
+            return self.selected
+        return next(iter(self._page.items), None)
+
+    def record(self, index: int | None) -> Optimised | None:
+        """Return the present picture of an item, as far as it is."""
+        with self._state_lock:
+            return None if index is None else self._records.get(index)
+
+    def look(self, revision: int) -> None:
+        """Show what belongs to the picture that is enlarged, unless a newer job has taken over."""
+        with self._state_lock:
+            if revision == self._revision and self.comm is not None:
+                self._look.start()
+
+    # Results ------------------------------------------------------------------------------
+
+    @property
+    def visualisation(self) -> "Visualisation":
+        """The picture that is enlarged, as `visualise` returns it; waits for it.
+
+        Raises
+        ------
+        XaiError
+            If there is none: the sentence that the gallery shows.
+        """
+
+        def found() -> Any:
+            record = self.record(self.shown)
+            return None if record is None else record.visualisation
+
+        return self._waited(found)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the enlarged picture to a file, as `Visualisation.save` does; waits for it."""
+        saved: Path = self.visualisation.save(path)
+        return saved
+
+    # Messages -----------------------------------------------------------------------------
+
+    def _on_hello(self, message: Message) -> None:
+        with self._state_lock:
+            self._reply("setup", self._about(), self._revision)
+            for kind in ("accepted", "gallery"):
+                if kind in self._shown:
+                    self._reply(kind, self._shown[kind], self._revision)
+            for payload in self._grouped():
+                self._reply("features", payload, self._revision)
+            self._look.tell()
+            for kind in ("result", "error", "cancelled"):
+                if kind in self._shown:
+                    self._reply(kind, self._shown[kind], self._revision)
+
+    def _grouped(self) -> Iterator[dict[str, Any]]:
+        """Yield what there is of all pictures, those at the same step together."""
+        groups: dict[Any, dict[int, Optimised]] = {}
+        for index, record in self._records.items():
+            step, done = record.history[-1][0], record.visualisation is not None
+            groups.setdefault((step, record.total, done), {})[index] = record
+        for (_, _, done), records in groups.items():
+            payload = features_payload(records, self.shown, done)
+            if payload is not None:
+                yield payload
+
+    def _about(self) -> dict[str, Any]:
+        """Return the payload of the `setup` message."""
+        model = self.model
+        return {
+            "title": model.name,
+            "framework": model.framework,
+            "labels": list(model.labels),
+            "classifier": model.is_classifier,
+            "task": model.task,
+            "n_images": 0 if self.images is None else len(self.images),
+            "layers": [layer_record(layer) for layer in model.layers],
+            "methods": [],
+            "fills": [],
+            "verdict": verdict(model),
+            "input_shape": list(model.input_shape),
+            "preprocessing": "",
+            "max_thumbnails": MAX_THUMBNAILS,
+            "parameters": list(PARAMETERS),
+        }
+
+    def _on_cancel(self, message: Message) -> None:
+        self._engine.cancel(self._owner, "pictures")
+        self._engine.cancel(self._owner, "look")
+
+    def _on_retry(self, message: Message) -> None:
+        self._start()
+
+    def _on_visible(self, message: Message) -> None:
+        wanted = [int(index) for index in message.payload.get("items") or []]
+        with self._state_lock:
+            if message.revision == self._revision:
+                self._wanted = wanted
+
+    def _on_thumbnails(self, message: Message) -> None:
+        images = self.images
+        known = 0 if images is None else len(images)
+        start = max(0, int(message.payload.get("start", 0)))
+        stop = min(known, int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
+        items: list[dict[str, Any]] = []
+
+        def steps() -> Steps:
+            assert images is not None
+            for index in range(start, stop):
+                item = {"index": index, "name": images.name(index), "array": None}
+                try:
+                    picture = images[index].resized(THUMBNAIL_SIDE)
+                    items.append({**item, "array": picture, "error": None})
+                except XaiError as error:
+                    items.append({**item, "error": str(error)})
+                yield
+
+        def finish(_outcome: Outcome) -> None:
+            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
+
+        self._submit(f"thumbnails {start}", steps(), finish)
+
+    # Display ------------------------------------------------------------------------------
+
+    def to_png(self) -> bytes:
+        """Draw the page and the enlarged picture; waits for what is being computed.
+
+        Raises
+        ------
+        XaiError
+            If there is nothing to show: the sentence that the gallery shows.
+        """
+        self._waited(lambda: True)
+        return self._drawn()
+
+    def _first_png(self) -> bytes:
+        """Draw what there is: a page of pictures must not keep the cell waiting."""
+        if self._task is not None:
+            self._task.wait(PATIENCE_SECONDS)
+        return self._drawn()
+
+    def _drawn(self) -> bytes:
+        from xai_widgets.widgets.feature_gallery_picture import draw_gallery
+
+        with self._state_lock:
+            page, records, shown = self._page, dict(self._records), self.shown
+            exciting = self._look.found
+        if page is None or not records:
+            failed = self._shown.get("error", {}).get("message")
+            raise StateError(failed or "No picture is there yet.")
+        return draw_gallery(self.model.name, page, records, shown, exciting)
+
+    def close(self) -> None:
+        """Stop what is running, let go of the pictures, and remove the widget from all views."""
+        super().close()
+        with self._state_lock:
+            self._records, self._page = {}, None
+            self._look.forget()
