@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xai_widgets import demo, errors, evaluation
+    from xai_widgets import demo, errors, evaluation, features
     from xai_widgets.concepts.store import ConceptStore
     from xai_widgets.concepts.tcav import tcav
     from xai_widgets.evaluation.normalise import normalise
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xai_widgets.explainers.registry import methods
     from xai_widgets.explainers.run import explain
     from xai_widgets.explanation import Explanation
+    from xai_widgets.features.visualise import visualise
     from xai_widgets.models.base import ExplainableModel
     from xai_widgets.models.images import ImageSet, open_image
     from xai_widgets.models.loading import load
@@ -58,8 +59,9 @@ _HOMES = {
     "normalise": "xai_widgets.evaluation.normalise",
     "open_image": "xai_widgets.models.images",
     "tcav": "xai_widgets.concepts.tcav",
+    "visualise": "xai_widgets.features.visualise",
 }
-_MODULES = ("demo", "errors", "evaluation")
+_MODULES = ("demo", "errors", "evaluation", "features")
 
 __version__ = "0.1.0"
 __all__ = [
@@ -85,11 +87,13 @@ __all__ = [
     "evaluation",
     "explain",
     "explore",
+    "features",
     "load",
     "methods",
     "normalise",
     "open_image",
     "tcav",
+    "visualise",
 ]
 
 

@@ -1,7 +1,7 @@
 """The array operations an explainer's loop needs, so that it stays on the model's device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,54 @@ class Backend(ABC):
     @abstractmethod
     def blur(self, array: Array, sigma: float) -> Array:
         """Blur [N, H, W, C] with a Gaussian of ``sigma`` pixels, edges repeated; 4 sigma wide."""
+
+    @abstractmethod
+    def sigmoid(self, array: Array) -> Array:
+        """Return 1 / (1 + exp(-array))."""
+
+    @abstractmethod
+    def split(self, array: Array) -> Sequence[Array]:
+        """Return the rows of an array along its first axis, each with a first axis of one."""
+
+    @abstractmethod
+    def irfft2(self, real: Array, imaginary: Array, size: tuple[int, int]) -> Array:
+        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C] of ``size``.
+
+        As `numpy.fft.irfft2` over the last two axes: divided by H W.
+        """
+
+    @abstractmethod
+    def warp(self, array: Array, matrix: Array) -> Array:
+        """Move [N, H, W, C] about, bilinearly, zero where nothing is.
+
+        Parameters
+        ----------
+        array
+            [N, H, W, C].
+        matrix
+            [2, 3]: where a pixel of the result comes from, (row, column), relative to the centre
+            and in pixels: ``source = matrix[:, :2] @ place + matrix[:, 2]``.
+        """
+
+    @abstractmethod
+    def gradients(
+        self, function: Callable[..., Array], arguments: Sequence[Array]
+    ) -> tuple[Array, tuple[Array | None, ...]]:
+        """Return values and d sum(values) / d argument of a function, by the framework.
+
+        Parameters
+        ----------
+        function
+            Returns values [N] from the arguments; differentiable operations of the framework, such
+            as those of this class, and models (`ExplainableModel.compiled`).
+        arguments
+            With respect to what.
+
+        Returns
+        -------
+        tuple
+            Values, and for each argument its gradient; None where the values do not depend on it.
+        """
 
 
 def gaussian_kernel(sigma: float) -> npt.NDArray[np.float32]:

@@ -59,6 +59,15 @@ class KerasEager:
         """Run a forward pass and keep what layers return, for their activations alone."""
         return self.forward(images, recorded=False).only(layers)
 
+    def seen(self, images: Any, layers: Sequence[str | None]) -> dict[str | None, Any]:
+        """Return what layers return, and the outputs under None, on the tapes that record."""
+        with watched(self._model) as calls:
+            outputs = self._choose(self._model(images, training=False))
+        for layer in layers:
+            if layer is not None and layer not in calls:
+                raise LayerError(NO_PART.format(layer=layer))
+        return {layer: outputs if layer is None else calls[layer].tensor for layer in layers}
+
     def shifted(self, images: Any, layer: str, shifts: Any) -> Any:
         """Return the outputs when shifts [N, ...] are added to what a layer's last call returns."""
         n_calls: Counter[str] = Counter()

@@ -237,6 +237,12 @@ class KerasGraph:
         with sentence(ModelError, f"The gradient of {self._name} cannot be computed"):
             return list(self._cut_out(key, parts)(images, cotangent))
 
+    def seen(self, images: Any, layers: Sequence[str | None]) -> dict[str | None, Any]:
+        """Return what layers return, the outputs under None, differentiably inside of other graphs."""
+        key = ("seen", *layers)
+        function = self._cut_out(key, lambda: ([self._images], [*map(self._origin, layers)]))
+        return dict(zip(layers, function(images), strict=True))
+
     def forward(self, images: Any, layers: Sequence[str] | None = None) -> KerasLayerPass:
         """Run a forward pass and keep what backward passes to layers need; None for all of them."""
         kept = self._needed(None if layers is None else tuple(layers))

@@ -1,15 +1,17 @@
 """Look at the layers of a Keras model, and move what they return, in batches."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from xai_widgets.errors import ImageError
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.keras_eager import KerasEager
 from xai_widgets.models.keras_loading import Runner
 from xai_widgets.models.keras_pass import chunked
+from xai_widgets.models.layered import Step
 from xai_widgets.models.primitives import LayerPass
 
 Shape = tuple[int, int, int]
@@ -40,6 +42,40 @@ class KerasLayers(ExplainableModel):
             runner = self._runner(shape)
             with self._complaint(shape):
                 return runner.forward(batch, names) if gradients else runner.look(batch, names)
+
+    def compiled(self, step: Callable[..., tuple[Any, ...]], layers: Sequence[str | None]) -> Step:
+        """Return a step of work that goes through the model; see the contract."""
+        names = [
+            layer if layer is None else self.resolve_layer(layer, vectors=True) for layer in layers
+        ]
+
+        def look(images: Any) -> Mapping[str | None, Any]:
+            shape = self._shape(images)
+            runner = self._runner(shape)
+            with self._complaint(shape):
+                found = runner.seen(images, names)
+            return {name: self._with_sides(found[name], images, name) for name in names}
+
+        def traced(*arrays: Any) -> tuple[Any, ...]:
+            return step(look, *arrays)
+
+        eager = isinstance(self._runner(self.input_shape), KerasEager)
+        function = traced if eager else tf.function(traced, autograph=False)
+
+        def run(*arrays: Any) -> tuple[Any, ...]:
+            with self.lock, tf.device(self._device):
+                return tuple(function(*map(self.backend.asarray, arrays)))
+
+        return run
+
+    def _with_sides(self, tensor: Any, images: Any, layer: str | None) -> Any:
+        """Tell a symbolic tensor the sides that a function cut out of a graph has forgotten."""
+        tensor = tf.cast(tensor, tf.float32)
+        tensor.set_shape((images.shape[0], *[None] * (tensor.shape.rank - 1)))
+        same_size = self._shape(images) == self.input_shape
+        if layer is not None and same_size and None in tuple(tensor.shape):
+            tensor.set_shape((None, *self.layer(layer).shape))
+        return tensor
 
     def shifted_outputs(self, images: Any, layer: str, shifts: Any) -> Any:
         """Return the outputs when something is added to a layer's output; see the contract."""

@@ -1,12 +1,18 @@
 """What a model shows of its layers: their names, outputs, gradients, and places on the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from xai_widgets.errors import LayerError, near_matches
 from xai_widgets.models.architecture import Layer
 from xai_widgets.models.backend import Array, Backend
 from xai_widgets.models.primitives import LayerPass
+
+Look = Callable[[Array], Mapping[str | None, Array]]
+"""What images [N, H, W, C] make layers return, by name, and the model itself under None."""
+
+Step = Callable[..., tuple[Array, ...]]
+"""Takes arrays and returns arrays, on the model's device."""
 
 
 class Layered:
@@ -83,6 +89,32 @@ class Layered:
         ------
         LayerError
             If the layer does not exist, or the shifts do not fit its output.
+        """
+        self._refuse_layers()
+
+    def compiled(
+        self, step: Callable[..., tuple[Array, ...]], layers: Sequence[str | None]
+    ) -> Step:
+        """Return a step of work that goes through the model, to be run many times.
+
+        Where the framework traces, the whole step is traced, once for each set of shapes, so that a
+        loop of its own stays on the device. Each run holds the model's lock, and leaves the model
+        as it was.
+
+        Parameters
+        ----------
+        step
+            Called with a `Look`, and the arrays that the returned function is called with; returns
+            arrays. It uses the operations of the backend alone; what it looks at within
+            ``backend.gradients`` is differentiated, the model included.
+        layers
+            What the look shows: layers, `vector_layers` too, and None for the outputs. The model
+            runs no further than to the last of them.
+
+        Raises
+        ------
+        LayerError
+            If a layer does not exist.
         """
         self._refuse_layers()
 

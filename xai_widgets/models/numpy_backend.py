@@ -1,11 +1,12 @@
 """NumPy's side of the array operations in backend.py, for models that only predict."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from xai_widgets.errors import ModelError
 from xai_widgets.models.backend import Backend, gaussian_kernel
 
 Floats = npt.NDArray[np.float32]
@@ -91,6 +92,43 @@ class NumpyBackend(Backend):
         kernel = gaussian_kernel(sigma)
         rows = correlate1d(values, kernel, axis=1, mode="nearest")
         return np.asarray(correlate1d(rows, kernel, axis=2, mode="nearest"), dtype=np.float32)
+
+    def sigmoid(self, array: Any) -> Floats:
+        """Return 1 / (1 + exp(-array))."""
+        values = self.asarray(array)
+        return np.asarray(0.5 * (1 + np.tanh(values / 2)), dtype=np.float32)
+
+    def split(self, array: Any) -> Sequence[Floats]:
+        """Return the rows of an array, each with a first axis of one."""
+        return list(self.asarray(array)[:, None])
+
+    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> Floats:
+        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
+        spectrum = self.asarray(real) + 1j * self.asarray(imaginary)
+        images = np.fft.irfft2(spectrum, s=size, axes=(2, 3))
+        return np.asarray(images.transpose(0, 2, 3, 1), dtype=np.float32)
+
+    def warp(self, array: Any, matrix: Any) -> Floats:
+        """Move [N, H, W, C] about, bilinearly, zero where nothing is."""
+        images, moves = self.asarray(array), self.asarray(matrix)
+        height, width = images.shape[1:3]
+        centre = np.array([(height - 1) / 2, (width - 1) / 2], dtype=np.float32)
+        places = np.stack(np.mgrid[:height, :width], axis=-1) - centre
+        source = places @ moves[:, :2].T + moves[:, 2] + centre
+        corner = np.floor(source).astype(int)
+        share = source - corner
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        moved = np.zeros_like(images)
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            y = np.clip(corner[..., 0] + row + 1, 0, height + 1)
+            x = np.clip(corner[..., 1] + column + 1, 0, width + 1)
+            weight = np.where([row, column], share, 1 - share).prod(axis=-1)
+            moved += padded[:, y, x] * weight[..., None].astype(np.float32)
+        return moved
+
+    def gradients(self, function: Callable[..., Any], arguments: Sequence[Any]) -> NoReturn:
+        """Raise `ModelError`: NumPy differentiates nothing."""
+        raise ModelError("NumPy arrays have no gradient: load the original model.")
 
 
 def _between(n: int, side: int) -> tuple[Any, Any, Floats]:

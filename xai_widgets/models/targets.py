@@ -259,7 +259,7 @@ def resolve_target(target: Any, labels: Sequence[str], predicted: int) -> Target
     if target is None:
         return ClassTarget(predicted)
     if isinstance(target, Mapping):
-        target = _from_dict(target)
+        target = target_of(target)
     if isinstance(target, LayerTarget | FunctionTarget):
         return target
     if isinstance(target, RegionTarget):
@@ -272,7 +272,14 @@ def resolve_target(target: Any, labels: Sequence[str], predicted: int) -> Target
     return _resolve_classes(target, None, labels)
 
 
-def _from_dict(wire: Mapping[str, Any]) -> Target:
+def target_of(wire: Mapping[str, Any]) -> Target:
+    """Return the target of a wire form, its names as they are.
+
+    Raises
+    ------
+    TargetError
+        If it is none.
+    """
     kind = wire.get("kind", "class")
     if kind == "layer":
         position = wire.get("position")

@@ -1,6 +1,6 @@
 """TensorFlow's side of the array operations in backend.py."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,3 +114,57 @@ class TensorFlowBackend(Backend):
                 weight = tf.repeat(tf.reshape(kernel, shape), channels, axis=2)
                 images = tf.nn.depthwise_conv2d(padded, weight, (1, 1, 1, 1), "VALID")
         return images
+
+    def sigmoid(self, array: Any) -> Any:
+        """Return 1 / (1 + exp(-array))."""
+        with tf.device(self.device):
+            return tf.sigmoid(self.asarray(array))
+
+    def split(self, array: Any) -> Sequence[Any]:
+        """Return the rows of a tensor, each with a first axis of one."""
+        with tf.device(self.device):
+            return list(tf.split(self.asarray(array), array.shape[0]))
+
+    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> Any:
+        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
+        with tf.device(self.device):
+            spectrum = tf.complex(self.asarray(real), self.asarray(imaginary))
+            return tf.transpose(tf.signal.irfft2d(spectrum, size), (0, 2, 3, 1))
+
+    def warp(self, array: Any, matrix: Any) -> Any:
+        """Move [N, H, W, C] about, bilinearly, zero where nothing is.
+
+        By gathering four neighbours: the gradient that TensorFlow registers for its own projective
+        transform is that of a transform backwards, which is not the adjoint.
+        """
+        with tf.device(self.device):
+            images, moves = self.asarray(array), self.asarray(matrix)
+            n, height, width, channels = images.shape
+            centre = tf.constant([(height - 1) / 2, (width - 1) / 2])
+            rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
+            places = tf.cast(tf.stack([rows, columns], axis=-1), tf.float32) - centre
+            source = tf.reshape(places, (-1, 2)) @ tf.transpose(moves[:, :2]) + moves[:, 2] + centre
+            corner = tf.floor(source)
+            share = source - corner
+            flat = tf.reshape(tf.transpose(images, (1, 2, 0, 3)), (height * width, -1))
+            moved = tf.zeros_like(flat)
+            for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                place = corner + tf.constant(step, tf.float32)
+                inside = tf.reduce_all((place >= 0) & (place <= 2 * centre), axis=1)
+                weight = tf.where(tf.constant(step) == 1, share, 1 - share)
+                weight = tf.reduce_prod(weight, axis=1) * tf.cast(inside, tf.float32)
+                index = tf.cast(tf.clip_by_value(place, 0, 2 * centre), tf.int32)
+                moved += tf.gather(flat, index[:, 0] * width + index[:, 1]) * weight[:, None]
+            return tf.transpose(tf.reshape(moved, (height, width, n, channels)), (2, 0, 1, 3))
+
+    def gradients(
+        self, function: Callable[..., Any], arguments: Sequence[Any]
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """Return values and d sum(values) / d argument of a function, by a gradient tape."""
+        with tf.device(self.device):
+            leaves = [tf.identity(self.asarray(array)) for array in arguments]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(leaves)
+                values = function(*leaves)
+                total = tf.reduce_sum(values)
+            return values, tuple(tape.gradient(total, leaves))

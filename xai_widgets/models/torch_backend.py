@@ -1,6 +1,6 @@
 """PyTorch's side of the array operations in backend.py."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from xai_widgets.models.backend import Backend, gaussian_kernel
+from xai_widgets.models.torch_state import autograd
 
 
 class TorchBackend(Backend):
@@ -97,3 +98,41 @@ class TorchBackend(Backend):
             weight = kernel.reshape(1, *shape[1:]).expand(channels, -1, -1, -1)
             images = functional.conv2d(padded, weight, groups=channels)
         return images.permute(0, 2, 3, 1)
+
+    def sigmoid(self, array: Any) -> torch.Tensor:
+        """Return 1 / (1 + exp(-array))."""
+        return torch.sigmoid(self.asarray(array))
+
+    def split(self, array: Any) -> Sequence[torch.Tensor]:
+        """Return the rows of a tensor, each with a first axis of one."""
+        return self.asarray(array).split(1)
+
+    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> torch.Tensor:
+        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
+        spectrum = torch.complex(self.asarray(real), self.asarray(imaginary))
+        return torch.fft.irfft2(spectrum, s=size).permute(0, 2, 3, 1)
+
+    def warp(self, array: Any, matrix: Any) -> torch.Tensor:
+        """Move [N, H, W, C] about, bilinearly, zero where nothing is."""
+        images, moves = self.asarray(array).permute(0, 3, 1, 2), self.asarray(matrix)
+        height, width = images.shape[2:]
+        # `affine_grid` counts from -1 to 1 between the outer edges, x before y.
+        half = torch.tensor([width / 2, height / 2], device=self.device)
+        theta = moves.flip(0)[:, [1, 0, 2]]
+        theta = theta * torch.cat([half, half.new_ones(1)]) / half[:, None]
+        grid = functional.affine_grid(theta[None], [1, 1, height, width], align_corners=False)
+        grid = grid.expand(len(images), -1, -1, -1)
+        moved = functional.grid_sample(images, grid, align_corners=False)
+        return moved.permute(0, 2, 3, 1)
+
+    def gradients(
+        self, function: Callable[..., Any], arguments: Sequence[Any]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
+        """Return values and d sum(values) / d argument of a function, by autograd."""
+        with autograd():
+            leaves = [self.asarray(array).detach().requires_grad_(True) for array in arguments]
+            values = function(*leaves)
+            if not values.requires_grad:
+                return values, (None,) * len(leaves)
+            found = torch.autograd.grad(values.sum(), leaves, allow_unused=True)
+        return values.detach(), found

@@ -1,6 +1,8 @@
 """Record stretches of a PyTorch forward pass: from input or layers to what a target reduces."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +127,37 @@ class Recorder:
             name: self.arranged(name, tensor)[: len(images)] for name, tensor in found.items()
         }
 
+    def seen(
+        self, images: torch.Tensor, layers: Sequence[str | None]
+    ) -> dict[str | None, torch.Tensor]:
+        """Return what layers return, and the outputs under None, in the graph of the images.
+
+        Without the outputs the pass ends behind the last of the layers.
+        """
+        found: dict[str | None, torch.Tensor] = {}
+        names = [name for name in layers if name is not None]
+        left = Counter({name: self.architecture.calls.get(name, 1) for name in names})
+
+        def keep(name: str, output: Any) -> Any:
+            left[name] -= 1
+            tensor = first_tensor(output)
+            if tensor is not None:
+                found[name] = tensor
+            if None not in layers and not any(left.values()):
+                raise _SeenError
+            # a copy goes on through the model, so that no in-place operation overwrites it
+            return tensor.clone() if tensor is output else None
+
+        with hooked({name: self._modules[name] for name in names}, keep), suppress(_SeenError):
+            found[None] = self.run(images, torch.is_grad_enabled())
+        for name in names:
+            if name not in found:
+                raise LayerError(absent(name))
+        return {
+            name: found[name] if name is None else self.arranged(name, found[name])[: len(images)]
+            for name in layers
+        }
+
     def shifted(self, images: torch.Tensor, layer: str, shifts: torch.Tensor) -> torch.Tensor:
         """Return the outputs when shifts [N, ...] are added to what a layer's last call returns."""
         n_calls = 0
@@ -204,6 +237,10 @@ class Recorder:
         if start and not all(tensor.requires_grad for tensor in (reduced, *sources.values())):
             raise _NotReachedError(absent(str(layers[0])))
         return Graph(sources, outputs, reduced)
+
+
+class _SeenError(BaseException):
+    """Ends a pass where nothing more is wanted; no `Exception`, so that nobody catches it."""
 
 
 class _NotReachedError(LayerError):

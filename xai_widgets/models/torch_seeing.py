@@ -1,7 +1,7 @@
 """Look at the layers of a PyTorch module, and move what they return, in batches."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from xai_widgets.errors import ImageError, ModelError
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.layered import Step
 from xai_widgets.models.primitives import JoinedPass, LayerPass
 from xai_widgets.models.torch_backend import TorchBackend
 from xai_widgets.models.torch_forward import TorchLayerPass
@@ -65,6 +66,25 @@ class TorchLayers(ExplainableModel):
                     passed.look()
             passes.append(passed)
         return passes[0] if len(passes) == 1 else JoinedPass(passes, self.backend)
+
+    def compiled(self, step: Callable[..., tuple[Any, ...]], layers: Sequence[str | None]) -> Step:
+        """Return a step of work that goes through the model; see the contract."""
+        names = [
+            layer if layer is None else self.resolve_layer(layer, vectors=True) for layer in layers
+        ]
+
+        def look(images: torch.Tensor) -> Mapping[str | None, torch.Tensor]:
+            batch = self._checked(images)
+            if self._batches is None:
+                return self._recorder.seen(batch, names)
+            rows = [self._recorder.seen(row, names) for row in torch.split(batch, 1)]
+            return {name: torch.cat([row[name] for row in rows]) for name in names}
+
+        def run(*arrays: Any) -> tuple[Any, ...]:
+            with self.lock, autograd(False), frozen(self._module):
+                return step(look, *map(self.backend.asarray, arrays))
+
+        return run
 
     def shifted_outputs(self, images: Any, layer: str, shifts: Any) -> torch.Tensor:
         """Return the outputs when something is added to a layer's output; see the contract."""
