@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from traitlets import observe
 
 from xai_widgets.errors import XaiError
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
-from xai_widgets.models.targets import ClassTarget, LayerTarget
+from xai_widgets.models.targets import ClassTarget, LayerTarget, resolve_target
 from xai_widgets.widgets.base import StateError
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, layer_record, verdict
 from xai_widgets.widgets.engine import Outcome, Steps, Task
@@ -28,7 +27,7 @@ from xai_widgets.widgets.feature_gallery_state import (
 )
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.present_job import PresentJob
-from xai_widgets.widgets.protocol import Message
+from xai_widgets.widgets.protocol import FINAL_KINDS, Message
 
 if TYPE_CHECKING:
     from xai_widgets.features import Visualisation
@@ -111,7 +110,7 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         self._page: Page | None = None
         self._records: dict[int, Optimised] = {}
         self._wanted: list[int] = []
-        self.way: Way | None = None
+        self._way: Way | None = None
         self._before: dict[str, Any] = {}
         self._settling = False
         loaded = load(model, labels=labels)
@@ -136,8 +135,8 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         if isinstance(target, str | int) and not isinstance(target, bool):
             target = ClassTarget(target)
         if isinstance(target, ClassTarget) and target.versus is None:
-            resolved = self.model.resolve_target(target, np.zeros(len(self.model.labels), np.float32))
-            self.kind, self.selected = "classes", int(resolved.index)
+            resolved = resolve_target(target, self.model.labels, 0).to_dict()
+            self.kind, self.selected = "classes", int(resolved["index"])
         elif (
             isinstance(target, LayerTarget)
             and target.channel is not None
@@ -208,7 +207,11 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
             if page != self.page:
                 self.page = page  # this starts the job, which looks as well
                 return
-        self._look.start()
+        missing = [self.record(index) is None for index in (self.selected, self.mix_with) if index]
+        if self.ended and any(missing):
+            self._start()
+        else:
+            self._look.start()
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
@@ -226,7 +229,7 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         """Turn the present state into a job that replaces the one before."""
         with self._state_lock:
             self._revision += 1
-            for kind in ("result", "error", "cancelled"):
+            for kind in FINAL_KINDS:
                 self._shown.pop(kind, None)
             self._error = None
             self._before = {name: getattr(self, name) for name in OWN}
@@ -236,14 +239,14 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
             self._task = self._submit("pictures", job.steps(), job.finish, background=True)
             return self._task
 
-    def turn(self, page: Page, revision: int) -> bool:
+    def turn(self, page: Page, way: Way, revision: int) -> bool:
         """Show another page; False if a newer job has taken over."""
         with self._state_lock:
             if revision != self._revision:
                 return False
             if self._page is None or self._page.key != page.key:
                 self._records = {}
-            self._page, self._wanted = page, []
+            self._page, self._way, self._wanted = page, way, []
             self._tell("gallery", page.to_dict([name for name, _ in self._own]), revision)
             return True
 
@@ -268,14 +271,28 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
     @property
     def shown(self) -> int | None:
         """What is enlarged: the selected one, else the first of the page."""
-        if self.selected is not None or self._page is None:
-            return self.selected
-        return next(iter(self._page.items), None)
+        selected: int | None = self.selected
+        if selected is not None or self._page is None:
+            return selected
+        first: int | None = next(iter(self._page.items), None)
+        return first
 
     def record(self, index: int | None) -> Optimised | None:
         """Return the present picture of an item, as far as it is."""
         with self._state_lock:
             return None if index is None else self._records.get(index)
+
+    @property
+    def present(self) -> tuple[Page | None, "Way | None", int | None, int | None]:
+        """The page, how it is optimised, and the positions that are enlarged and mixed with it."""
+        with self._state_lock:
+            return self._page, self._way, self.shown, self.mix_with
+
+    @property
+    def ended(self) -> bool:
+        """True if no picture of the page is still to come."""
+        with self._state_lock:
+            return any(kind in self._shown for kind in FINAL_KINDS)
 
     def look(self, revision: int) -> None:
         """Show what belongs to the picture that is enlarged, unless a newer job has taken over."""
@@ -295,7 +312,7 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
             If there is none: the sentence that the gallery shows.
         """
 
-        def found() -> Any:
+        def found() -> "Visualisation | None":
             record = self.record(self.shown)
             return None if record is None else record.visualisation
 
@@ -317,7 +334,7 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
             for payload in self._grouped():
                 self._reply("features", payload, self._revision)
             self._look.tell()
-            for kind in ("result", "error", "cancelled"):
+            for kind in FINAL_KINDS:
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
 
@@ -422,5 +439,5 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         """Stop what is running, let go of the pictures, and remove the widget from all views."""
         super().close()
         with self._state_lock:
-            self._records, self._page = {}, None
+            self._records, self._page, self._own = {}, None, []
             self._look.forget()

@@ -95,16 +95,15 @@ class GalleryJob:
         gallery, model = self._gallery, self._gallery.model
         reason = model.capabilities.reason(("input_gradients",))
         if reason is not None:
-            raise MethodError(f"The pictures are made by following gradients. {reason}")
+            raise MethodError(f"Pictures are made by following gradients to the input. {reason}")
         self._stage = "explain"
         yield
         start = self._state["start"]
         if start is not None and gallery.images is not None:
             self._way = Way(self._parameters, gallery.images[start])
         page = yield from self._page()
-        if not gallery.turn(page, self._revision):
+        if not gallery.turn(page, self._way, self._revision):
             return
-        gallery.way = self._way
         objectives = dict(page.items)
         for name in ("selected", "mix_with"):
             index = self._state[name]

@@ -1,6 +1,7 @@
-"""What a gallery keeps of each optimised picture: the way there in frames, and what it says of it."""
+"""What a gallery keeps of each optimised picture: frames of the way there, and their values."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,7 @@ class Film:
             "curves": self.curves,
             "partial": self.partial,
             "provenance": json.dumps(self.provenance),
+            "error": None,
         }
 
 
@@ -170,7 +172,7 @@ def film_of(record: Optimised) -> Film:
 
 
 def features_payload(
-    records: dict[int, Optimised], live: int | None, done: bool
+    records: Mapping[int, Optimised], live: int | None, done: bool
 ) -> dict[str, Any] | None:
     """Return the payload of a `features` message for pictures at the same step; None for none."""
     if not records:

@@ -6,8 +6,7 @@ from typing import Any
 import traitlets
 from traitlets import Dict, Int, Unicode, validate
 
-from xai_widgets.errors import XaiError
-from xai_widgets.explainers.base import near_matches
+from xai_widgets.errors import XaiError, near_matches
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import ImageSet
 from xai_widgets.widgets.base import StateError, as_state_error

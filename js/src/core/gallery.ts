@@ -83,6 +83,8 @@ export interface Film {
   partial: boolean;
   /** JSON, for the file that is saved. */
   provenance: string;
+  /** Why there is no mixture; then there are no frames. */
+  error: string | null;
 }
 
 /** One picture of the data set that excites a unit. */

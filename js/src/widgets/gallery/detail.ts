@@ -74,11 +74,14 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
   );
 
   /** Which film the frame counts in; another one is shown from its end, a mixture from its middle. */
-  let film: Film | null = null;
+  const film: Film | null = null;
   let at = 0;
   let drawn: unknown = null;
 
-  const current = () => (store.asked("mix_with") === null ? store.film : (store.mixture ?? null));
+  const current = (): Film | null => {
+    if (store.asked("mix_with") === null) return store.film;
+    return store.mixture?.error ? null : store.mixture;
+  };
 
   function words(index: number) {
     if (!film) return { title: "", about: "", spoken: "" };
@@ -117,8 +120,17 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
     canvas.dataset.frame = String(at);
     curve.move(nearest(film.at.data, film.positions.data[at]));
     const { title, about } = words(at);
-    setText(aside, `${title}, ${about}`);
+    setText(aside, led());
     setAttr(canvas, "aria-label", `${name.textContent}: ${title}, ${about}`);
+  }
+
+  /** From where to where the optimisation went; of a mixture, that it is one. */
+  function led(): string {
+    if (!film) return "";
+    if (film.role === "mixture") return `a grid of ${film.frames.shape[0]}`;
+    const { data } = film.curves;
+    const path = `${rounded(data[0])} \u2192 ${rounded(data[data.length - 1])}`;
+    return film.partial ? `${path}, cancelled` : path;
   }
 
   function drawCurve(): void {
@@ -134,7 +146,7 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
           values: [...curves.data.subarray(i * n, (i + 1) * n)],
         })),
       );
-      curve.setWords(role === "steps" ? "over the steps, on the untransformed picture" : "");
+      curve.setWords(role === "steps" ? "at each step" : "");
       return;
     }
     const tile = store.shown === null ? undefined : store.tiles.get(store.shown);
@@ -157,34 +169,36 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
     setAttr(canvas, "aria-label", `${name.textContent}${tile ? `: ${outcome(tile)}` : ": nothing yet"}`);
   }
 
+  let listed = "";
   function fillMix(): void {
     const index = store.shown;
-    const items = (store.gallery?.items ?? []).filter((item) => item.index !== index);
     const chosen = store.asked("mix_with");
-    const known = items.some((item) => item.index === chosen);
-    const label = (i: number) => store.item(i)?.name ?? String(i);
-    mix.replaceChildren(
-      h("option", { value: "" }, "nothing"),
-      ...items.map((item) => h("option", { value: item.index }, item.name)),
-      ...(chosen !== null && !known && chosen !== index
-        ? [h("option", { value: chosen }, label(chosen))]
-        : []),
-    );
+    const items = (store.gallery?.items ?? []).filter((item) => item.index !== index);
+    if (chosen !== null && chosen !== index && !items.some((item) => item.index === chosen)) {
+      items.push({ index: chosen, name: String(chosen), value: null });
+    }
+    const key = JSON.stringify([store.gallery?.key, items]);
+    if (key !== listed) {
+      // Only then: an open list would close under the hand.
+      listed = key;
+      mix.replaceChildren(
+        h("option", { value: "" }, "nothing"),
+        ...items.map((item) => h("option", { value: item.index }, item.name)),
+      );
+    }
     mix.value = chosen === null ? "" : String(chosen);
     mix.disabled = items.length === 0;
-    setText(mixState, chosen !== null && !store.mixture ? "The grid between the two is computed." : "");
+    const waits = chosen !== null && !store.mixture ? "The grid between the two is being computed." : "";
+    setText(mixState, store.mixture?.error ?? waits);
   }
 
   function update(): void {
     const before = film;
     film = current();
     const index = store.shown;
-    const item = store.item(index);
     const second = store.item(store.asked("mix_with"));
-    setText(
-      name,
-      [film?.names[0] ?? item?.name ?? "", second && `+ ${second.name}`].filter(Boolean).join(" "),
-    );
+    const words = [film?.names[0] ?? store.item(index)?.name ?? "", second && `+ ${second.name}`];
+    setText(name, words.filter(Boolean).join(" "));
     setAttr(name, "title", name.textContent);
     fillMix();
     const mixed = film?.role === "mixture";
@@ -217,7 +231,7 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
     root,
     canvas,
     get words() {
-      return `${name.textContent}: ${aside.textContent}`;
+      return `${name.textContent}: ${film ? words(at).spoken : aside.textContent}`;
     },
     update,
     setMessage(text) {
