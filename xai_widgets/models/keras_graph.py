@@ -238,7 +238,7 @@ class KerasGraph:
             return list(self._cut_out(key, parts)(images, cotangent))
 
     def seen(self, images: Any, layers: Sequence[str | None]) -> dict[str | None, Any]:
-        """Return what layers return, the outputs under None, differentiably inside of other graphs."""
+        """Return what layers return, the outputs under None; other graphs differentiate it."""
         key = ("seen", *layers)
         function = self._cut_out(key, lambda: ([self._images], [*map(self._origin, layers)]))
         return dict(zip(layers, function(images), strict=True))
