@@ -90,8 +90,9 @@ test("play runs to the end and stops there; a hand on the slider stops it", asyn
   expect(frame(root)).toBe(2);
 });
 
-test("a click on the curve goes to the frame nearest to that step", () => {
+test("a click on the curve goes to the frame nearest to that step", async () => {
   const { root } = view;
+  await frames(); // the chart has its width
   const drawing = find<SVGSVGElement>(root, ".xaiw-chart");
   const { left, top, width } = drawing.getBoundingClientRect();
   const at = {

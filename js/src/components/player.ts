@@ -94,8 +94,9 @@ export function player(options: PlayerOptions): Player {
     start();
   });
   input.addEventListener("input", () => {
+    const wanted = input.valueAsNumber; // before stopping, which puts the slider back
     if (playing()) stop();
-    go(input.valueAsNumber);
+    go(wanted);
   });
   // By hand: hosts take arrow keys away, and a page is a quarter of the frames.
   input.addEventListener("keydown", (event) => {

@@ -74,7 +74,7 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
   );
 
   /** Which film the frame counts in; another one is shown from its end, a mixture from its middle. */
-  const film: Film | null = null;
+  let film: Film | null = null;
   let at = 0;
   let drawn: unknown = null;
 

@@ -178,6 +178,6 @@ export function grid(store: GalleryStore, signal: AbortSignal, announce: (text: 
 /** An item in words: its name, and how far its picture is. */
 function said(item: Item | null, tile: Tile | null | undefined): string {
   if (!item) return "";
-  const fires = item.value === null ? "" : `, activation ${rounded(item.value)} in the region`;
+  const fires = item.value === null ? "" : ` ${rounded(item.value)} in the region`;
   return `${item.name}${fires}, ${tile ? outcome(tile) : "not computed yet"}`;
 }
