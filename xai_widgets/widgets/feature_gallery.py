@@ -31,6 +31,7 @@ from xai_widgets.widgets.protocol import FINAL_KINDS, Message
 
 if TYPE_CHECKING:
     from xai_widgets.features import Visualisation
+    from xai_widgets.widgets.explorer import Explorer
 
 THUMBNAIL_SIDE = 96
 PATIENCE_SECONDS = 5.0
@@ -121,6 +122,32 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         if objective is not None:
             self._begin_with(objective)
         self._start()
+
+    @classmethod
+    def of(cls, explorer: "Explorer", **traits: Any) -> "FeatureGallery":
+        """Return a gallery of what an Explorer shows, and have it follow.
+
+        It shows the channels of the Explorer's layer; where a region is marked there, those that
+        fire in it, the strongest first.
+
+        Parameters
+        ----------
+        explorer
+            An open Explorer.
+        traits
+            Initial values of the gallery's traits.
+        """
+        asked = {"layer": explorer.layer, "region": explorer.region, **traits}
+        gallery = cls(explorer.model, explorer.images, image_index=explorer.image_index, **asked)
+
+        def follow(change: Any) -> None:
+            if change["name"] == "region":  # the picture before its region
+                gallery.image_index = explorer.image_index
+            setattr(gallery, change["name"], change["new"])
+
+        explorer.observe(follow, ["layer", "region"])
+        gallery.when_closed(lambda: explorer.unobserve(follow, ["layer", "region"]))
+        return gallery
 
     # State --------------------------------------------------------------------------------
 
