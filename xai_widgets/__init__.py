@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xai_widgets.explainers.registry import methods
     from xai_widgets.explainers.run import explain
     from xai_widgets.explanation import Explanation
+    from xai_widgets.features.dream import deep_dream
     from xai_widgets.features.visualise import visualise
     from xai_widgets.models.base import ExplainableModel
     from xai_widgets.models.images import ImageSet, open_image
@@ -52,6 +53,7 @@ _HOMES = {
     "Preprocessing": "xai_widgets.models.preprocessing",
     "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
     "Report": "xai_widgets.models.readiness.report",
+    "deep_dream": "xai_widgets.features.dream",
     "check": "xai_widgets.models.readiness.checking",
     "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
@@ -84,6 +86,7 @@ __all__ = [
     "RegionTarget",
     "Report",
     "check",
+    "deep_dream",
     "demo",
     "errors",
     "evaluate",

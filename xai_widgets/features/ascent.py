@@ -1,6 +1,6 @@
 """Gradient ascent on pictures, on the model's device: Adam, transforms, penalties, best so far."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from xai_widgets.errors import MethodError, ModelError
 from xai_widgets.features.inputs import InputMap
-from xai_widgets.features.objectives import Objective
+from xai_widgets.features.objective import Objective
 from xai_widgets.features.parameterisation import Parameterisation
 from xai_widgets.features.transforms import Transforms
 from xai_widgets.models.backend import Array
@@ -137,13 +137,15 @@ class Ascent:
     ----------
     problem
         What is climbed.
-    starts
-        Parameters of a given picture, the same for all; None for noise.
     n_pictures
         B.
     seed
         Of noise and transforms. The noise of a picture depends on its place in the batch, and not
         on the size of the batch.
+    start
+        Parameters of a given picture, the same for all; None for noise.
+    same_start
+        The same noise for all.
 
     Attributes
     ----------
@@ -152,16 +154,22 @@ class Ascent:
     """
 
     def __init__(
-        self, problem: Problem, n_pictures: int, seed: int, start: Values | None = None
+        self,
+        problem: Problem,
+        n_pictures: int,
+        seed: int,
+        start: Values | None = None,
+        same_start: bool = False,
     ) -> None:
         self.problem, self.n_pictures, self.seed = problem, n_pictures, seed
+        self._same_start = same_start
         self._given = start
         self.dead: tuple[int, ...] = ()
         model, layers = problem.model, problem.objective.layers
         self._step = model.compiled(problem.step, layers)
         self._look_at = model.compiled(problem.look_at, layers)
 
-    def run(self, n_steps: int, every: int) -> Iterator[Point]:
+    def run(self, n_steps: int, every: int) -> Generator[Point, None, None]:
         """Climb; yields at the start, every so many steps, and at the end.
 
         Raises
@@ -187,7 +195,8 @@ class Ascent:
     def _start(self, loudness: float = 1.0) -> Values:
         if self._given is not None:
             return np.repeat(self._given[None], self.n_pictures, axis=0)
-        rngs = [np.random.default_rng([self.seed, 0, i]) for i in range(self.n_pictures)]
+        places = [0 if self._same_start else i for i in range(self.n_pictures)]
+        rngs = [np.random.default_rng([self.seed, 0, i]) for i in places]
         return np.stack([self.problem.parameterisation.noise(g, NOISE * loudness) for g in rngs])
 
     def _alive(self, parameters: Array) -> Array:

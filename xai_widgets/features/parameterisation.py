@@ -78,10 +78,11 @@ class Parameterisation(ABC):
 class Fourier(Parameterisation):
     """The coefficients of a real Fourier transform, each scaled by its wavelength.
 
-    ``plane = irfft2(scale * (a + i b)) / 4`` with ``scale = sqrt(H W) / max(f, 1 / max(H, W))``,
-    f in cycles per pixel: a step of the same size in all parameters then changes coarse structure
-    as much as natural pictures have more of it. Olah, Mordvintsev and Schubert, "Feature
-    visualization", Distill 2017; as in Lucid. Parameters are [N, 2, C, H, W // 2 + 1].
+    ``plane = irfft2(scale * (a + i b))`` with ``scale = sqrt(H W) / max(f, 1 / max(H, W))``, f in
+    cycles per pixel: a step of the same size in all parameters then changes coarse structure as
+    much more as natural pictures have more of it. Olah, Mordvintsev and Schubert, "Feature
+    visualization", Distill 2017. As in Lucid, which divides by 4 once more: on small networks steps
+    of 0.05 are then too short to leave a grey picture. Parameters are [N, 2, C, H, W // 2 + 1].
     """
 
     name: ClassVar[str] = "fourier"
@@ -92,7 +93,7 @@ class Fourier(Parameterisation):
         height, width = self.size
         rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
         frequency = np.maximum(np.hypot(rows, columns), 1 / max(height, width))
-        return np.asarray(np.sqrt(height * width) / frequency / 4, dtype=np.float32)
+        return np.asarray(np.sqrt(height * width) / frequency, dtype=np.float32)
 
     def noise(self, rng: np.random.Generator, strength: float) -> Values:
         """Return normal coefficients of standard deviation ``strength``."""

@@ -1,8 +1,11 @@
 """Draw optimised pictures with Matplotlib, without pyplot's global state."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
@@ -13,15 +16,23 @@ SIDE_INCHES = 2.4
 
 def draw_pictures(result: "Visualisation", columns: int = 4) -> Figure:
     """Return a figure of the pictures of a visualisation, each under its objective and value."""
-    columns = max(1, min(columns, len(result)))
-    rows = math.ceil(len(result) / columns)
+    titles = [
+        f"{text}\n{value:.4g}" for text, value in zip(result.texts, result.values, strict=True)
+    ]
+    return draw_row(list(result.images), titles, columns)
+
+
+def draw_row(
+    images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str], columns: int = 4
+) -> Figure:
+    """Return a figure of pictures under their titles, so many in a row."""
+    columns = max(1, min(columns, len(images)))
+    rows = math.ceil(len(images) / columns)
     figure = Figure(figsize=(SIDE_INCHES * columns, (SIDE_INCHES + 0.5) * rows), layout="tight")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
-    for ax, image, text, value in zip(
-        axes, result.images, result.texts, result.values, strict=False
-    ):
+    for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(f"{text}\n{value:.4g}", fontsize=8, parse_math=False, wrap=True)
+        ax.set_title(title, fontsize=8, parse_math=False, wrap=True)
     return figure

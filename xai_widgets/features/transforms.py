@@ -29,9 +29,9 @@ class Transforms:
     """
 
     pad: float = 0.05
-    jitter: float = 0.05
-    scale: float = 0.1
-    rotate: float = 8.0
+    jitter: float = 0.025
+    scale: float = 0.05
+    rotate: float = 5.0
 
     def __post_init__(self) -> None:
         """Check ranges, each with a sentence."""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import XaiError
-from xai_widgets.explanation import write_whole
-from xai_widgets.features.objectives import Objective
+from xai_widgets.features.keeping import save_as
+from xai_widgets.features.objective import Objective
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,17 +139,8 @@ class Visualisation:
         XaiError
             If the suffix is another one, or the folder does not exist.
         """
-        path = Path(path)
         writers = {".png": self.to_png, ".npz": self._to_npz, ".json": self._to_json}
-        if path.suffix.lower() not in writers:
-            raise XaiError(
-                f"A visualisation cannot be saved as {path.suffix or path.name!r}: "
-                f"use one of {', '.join(writers)}."
-            )
-        if not path.parent.is_dir():
-            raise XaiError(f"The folder {str(path.parent)!r} does not exist: create it first.")
-        write_whole(path, writers[path.suffix.lower()]())
-        return path
+        return save_as(path, writers, "A visualisation")
 
     def to_png(self) -> bytes:
         """Return the figure of `plot` as a PNG."""

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from xai_widgets.errors import MethodError, TargetError
 from xai_widgets.features.ascent import Ascent, Point, Problem, Regularisers
 from xai_widgets.features.inputs import InputMap, input_map
-from xai_widgets.features.objectives import Objective, OneEach, as_objective
+from xai_widgets.features.objective import Objective, OneEach
+from xai_widgets.features.objectives import as_objective
 from xai_widgets.features.parameterisation import parameterisation_of
 from xai_widgets.features.provenance import provenance_of
 from xai_widgets.features.settings import count, number, size_of
@@ -75,6 +76,7 @@ def visualise(
     total_variation: float = 0.0,
     learning_rate: float = 0.05,
     start: Any = None,
+    same_start: bool = False,
     seed: int = 0,
 ) -> Visualisation:
     """Return pictures that make a class, a layer, a channel, a neuron or a direction answer most.
@@ -107,6 +109,8 @@ def visualise(
         Adam's.
     start
         An image to start from, else grey noise.
+    same_start
+        Start all pictures of a batch from the same noise, so that they can be compared.
     seed
         Of noise and transforms: the same seed gives the same picture.
 
@@ -132,6 +136,7 @@ def visualise(
         total_variation=total_variation,
         learning_rate=learning_rate,
         start=start,
+        same_start=same_start,
         seed=seed,
         every=max(1, n_steps // N_FRAMES) if isinstance(n_steps, int) else 8,
     )
@@ -157,6 +162,7 @@ def visualise_stream(
     total_variation: float = 0.0,
     learning_rate: float = 0.05,
     start: Any = None,
+    same_start: bool = False,
     seed: int = 0,
     every: int = 8,
 ) -> VisualisationStream:
@@ -189,7 +195,7 @@ def visualise_stream(
     given = None
     if start is not None:
         given = form.parameters_of(_picture(loaded, colours, start, form.size))
-    ascent = Ascent(problem, n_pictures, count("seed", seed, 0), given)
+    ascent = Ascent(problem, n_pictures, count("seed", seed, 0), given, same_start)
     settings = {
         "n": n_pictures,
         "n_steps": n_steps,
@@ -200,6 +206,7 @@ def visualise_stream(
         "total_variation": problem.regularisers.total_variation,
         "learning_rate": problem.learning_rate,
         "start": None if start is None else loaded.prepare(start).display.name,
+        "same_start": bool(same_start),
         "seed": ascent.seed,
         "every": every,
     }
@@ -334,4 +341,5 @@ def _picture(
     if picture.shape[:2] == size:
         return picture
     backend = model.backend
-    return backend.to_numpy(backend.resize(backend.asarray(picture[None]), size))[0]
+    resized = backend.to_numpy(backend.resize(backend.asarray(picture[None]), size))
+    return np.asarray(resized[0])

@@ -67,6 +67,10 @@ class Backend(ABC):
         """Multiply matrices [..., A, B] and [..., B, C] to [..., A, C]."""
 
     @abstractmethod
+    def transposed(self, array: Array) -> Array:
+        """Swap the last two axes."""
+
+    @abstractmethod
     def resize(self, array: Array, size: tuple[int, int]) -> Array:
         """Resize [N, H, W, C] bilinearly to ``size`` (half-pixel centres, edges repeated)."""
 

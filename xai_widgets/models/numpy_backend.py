@@ -71,6 +71,10 @@ class NumpyBackend(Backend):
         """Multiply matrices."""
         return np.asarray(np.matmul(self.asarray(first), self.asarray(second)), dtype=np.float32)
 
+    def transposed(self, array: Any) -> Floats:
+        """Swap the last two axes."""
+        return np.swapaxes(self.asarray(array), -1, -2)
+
     def resize(self, array: Any, size: tuple[int, int]) -> Floats:
         """Resize [N, H, W, C] bilinearly."""
         values = self.asarray(array)
@@ -113,7 +117,7 @@ class NumpyBackend(Backend):
         images, moves = self.asarray(array), self.asarray(matrix)
         height, width = images.shape[1:3]
         centre = np.array([(height - 1) / 2, (width - 1) / 2], dtype=np.float32)
-        places = np.stack(np.mgrid[:height, :width], axis=-1) - centre
+        places = np.moveaxis(np.mgrid[:height, :width], 0, -1) - centre
         source = places @ moves[:, :2].T + moves[:, 2] + centre
         corner = np.floor(source).astype(int)
         share = source - corner

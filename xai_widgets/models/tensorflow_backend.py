@@ -90,6 +90,11 @@ class TensorFlowBackend(Backend):
         with tf.device(self.device):
             return tf.matmul(self.asarray(first), self.asarray(second))
 
+    def transposed(self, array: Any) -> Any:
+        """Swap the last two axes."""
+        with tf.device(self.device):
+            return tf.linalg.matrix_transpose(self.asarray(array))
+
     def resize(self, array: Any, size: tuple[int, int]) -> Any:
         """Resize [N, H, W, C] bilinearly."""
         with tf.device(self.device):

@@ -77,6 +77,10 @@ class TorchBackend(Backend):
         """Multiply matrices."""
         return self.asarray(first) @ self.asarray(second)
 
+    def transposed(self, array: Any) -> torch.Tensor:
+        """Swap the last two axes."""
+        return self.asarray(array).transpose(-1, -2)
+
     def resize(self, array: Any, size: tuple[int, int]) -> torch.Tensor:
         """Resize [N, H, W, C] bilinearly."""
         images = self.asarray(array).permute(0, 3, 1, 2)
@@ -105,12 +109,13 @@ class TorchBackend(Backend):
 
     def split(self, array: Any) -> Sequence[torch.Tensor]:
         """Return the rows of a tensor, each with a first axis of one."""
-        return self.asarray(array).split(1)
+        return torch.split(self.asarray(array), 1)
 
     def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> torch.Tensor:
         """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
         spectrum = torch.complex(self.asarray(real), self.asarray(imaginary))
-        return torch.fft.irfft2(spectrum, s=size).permute(0, 2, 3, 1)
+        images: torch.Tensor = torch.fft.irfft2(spectrum, s=size)
+        return images.permute(0, 2, 3, 1)
 
     def warp(self, array: Any, matrix: Any) -> torch.Tensor:
         """Move [N, H, W, C] about, bilinearly, zero where nothing is."""
