@@ -148,7 +148,7 @@ class ExplorerCompanions(Companions):
         return AttentionView(explorer.model, explorer.images[explorer.image_index], **traits)
 
     def image_changed(self) -> None:
-        """Let the attention of another picture take its place; the other tools follow by themselves."""
+        """Show the attention of another picture; the other tools follow by themselves."""
         with self._lock:
             view = self._tools.pop("attention", None)
             if view is None:

@@ -53,7 +53,8 @@ class ConceptFeatures(Companions):
         """
         from xai_widgets.widgets.feature_gallery import FeatureGallery
 
-        self._asked = layer, objective, name = self._vector(concept)
+        self._asked = self._vector(concept)
+        _, objective, name = self._asked
         already = "features" in self._tools
         gallery = self.open("features")
         assert isinstance(gallery, FeatureGallery)

@@ -4,42 +4,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from traitlets import observe
 
-from xai_widgets.errors import XaiError
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget, LayerTarget, resolve_target
 from xai_widgets.widgets.base import StateError
-from xai_widgets.widgets.describe import MAX_THUMBNAILS, layer_record, verdict
-from xai_widgets.widgets.engine import Outcome, Steps, Task
+from xai_widgets.widgets.engine import Task
 from xai_widgets.widgets.feature_gallery_job import GalleryJob, Page, Way
 from xai_widgets.widgets.feature_gallery_look import Look
-from xai_widgets.widgets.feature_gallery_record import Optimised, features_payload
+from xai_widgets.widgets.feature_gallery_record import Optimised
 from xai_widgets.widgets.feature_gallery_state import (
     ASKED,
     LOOKED_AT,
     PAGE_SIZE,
-    PARAMETERS,
-    GalleryState,
     checked_name,
 )
-from xai_widgets.widgets.pictured import PicturedWidget
-from xai_widgets.widgets.present_job import PresentJob
-from xai_widgets.widgets.protocol import FINAL_KINDS, Message
+from xai_widgets.widgets.feature_gallery_views import GalleryViews
+from xai_widgets.widgets.protocol import FINAL_KINDS
 
 if TYPE_CHECKING:
     from xai_widgets.features import Visualisation
     from xai_widgets.widgets.explorer import Explorer
 
-THUMBNAIL_SIDE = 96
 PATIENCE_SECONDS = 5.0
 OWN = ("page", "selected", "mix_with")
-"""What belongs to a kind and layer, and goes with them."""
+"""Positions, of what `PLACE` says."""
+PLACE = ("kind", "layer", "region")
 
 
-class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
+class FeatureGallery(GalleryViews):
     """See what the channels of a layer, the classes or concept vectors look for.
 
     Pictures are optimised in batches in the background, those in sight first, and stream in; a
@@ -107,12 +103,13 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         **traits: Any,
     ) -> None:
         self.images = None if images is None else ImageSet(images)
+        self.images_key = uuid4().hex  # images are not opened to be told apart
         self._own: list[tuple[str, Any]] = []
         self._page: Page | None = None
         self._records: dict[int, Optimised] = {}
         self._wanted: list[int] = []
         self._way: Way | None = None
-        self._before: dict[str, Any] = {}
+        self._before: dict[str, tuple[Any, tuple[Any, ...]]] = {}
         self._settling = False
         loaded = load(model, labels=labels)
         if layer is not None:
@@ -121,6 +118,8 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         self._look = Look(self)
         if objective is not None:
             self._begin_with(objective)
+        for name in OWN:
+            self._placed(name)
         self._start()
 
     @classmethod
@@ -218,10 +217,14 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
     def _changed(self, change: Any) -> None:
         if self._task is None or self._settling:
             return
-        if change["name"] in ("kind", "layer", "region"):
+        if change["name"] == "image_index" and self.region is None:
+            return  # it is where a region lies, and there is none
+        if change["name"] == "page":
+            self._placed("page")
+        if change["name"] in PLACE:
             with self._settled():
-                for name in OWN:
-                    if getattr(self, name) == self._before[name]:  # else it was set along with it
+                for name, (value, place) in tuple(self._before.items()):
+                    if getattr(self, name) == value and place != self._place:
                         setattr(self, name, 0 if name == "page" else None)
         self._start()
 
@@ -229,16 +232,27 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
     def _looked(self, change: Any) -> None:
         if self._task is None or self._settling:
             return
+        self._placed(change["name"])
         if change["name"] == "selected" and change["new"] is not None and self.region is None:
             page = change["new"] // PAGE_SIZE
             if page != self.page:
                 self.page = page  # this starts the job, which looks as well
                 return
-        missing = [self.record(index) is None for index in (self.selected, self.mix_with) if index]
+        asked = (self.selected, self.mix_with)
+        missing = [self.record(index) is None for index in asked if index is not None]
         if self.ended and any(missing):
             self._start()
         else:
             self._look.start()
+
+    @property
+    def _place(self) -> tuple[Any, ...]:
+        """What page, selected and mixed positions are positions of."""
+        return self.kind, self.layer, self.region
+
+    def _placed(self, name: str) -> None:
+        """Remember what a position was set for: it is forgotten when that changes without it."""
+        self._before[name] = (getattr(self, name), self._place)
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
@@ -249,6 +263,8 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
                 yield
         finally:
             self._settling = False
+            for name in OWN:
+                self._placed(name)
 
     # The job ------------------------------------------------------------------------------
 
@@ -259,73 +275,11 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
             for kind in FINAL_KINDS:
                 self._shown.pop(kind, None)
             self._error = None
-            self._before = {name: getattr(self, name) for name in OWN}
             asked = {name: getattr(self, name) for name in (*ASKED, *LOOKED_AT)}
             self._tell("accepted", asked, self._revision)
             job = GalleryJob(self, self._revision)
             self._task = self._submit("pictures", job.steps(), job.finish, background=True)
             return self._task
-
-    def turn(self, page: Page, way: Way, revision: int) -> bool:
-        """Show another page; False if a newer job has taken over."""
-        with self._state_lock:
-            if revision != self._revision:
-                return False
-            if self._page is None or self._page.key != page.key:
-                self._records = {}
-            self._page, self._way, self._wanted = page, way, []
-            self._tell("gallery", page.to_dict([name for name, _ in self._own]), revision)
-            return True
-
-    def keep(
-        self, records: Mapping[int, Optimised], done: bool, revision: int, tell: bool = True
-    ) -> None:
-        """Show where some pictures stand."""
-        with self._state_lock:
-            if revision != self._revision:
-                return
-            self._records.update(records)
-            payload = features_payload(records, self.shown, done)
-            if tell and payload is not None:
-                self._reply("features", payload, revision)
-
-    def wanted(self, revision: int) -> list[int]:
-        """Return what is to be computed first: what is enlarged or mixed, then what is in sight."""
-        with self._state_lock:
-            first = [index for index in (self.shown, self.mix_with) if index is not None]
-            return [*first, *self._wanted] if revision == self._revision else []
-
-    @property
-    def shown(self) -> int | None:
-        """What is enlarged: the selected one, else the first of the page."""
-        selected: int | None = self.selected
-        if selected is not None or self._page is None:
-            return selected
-        first: int | None = next(iter(self._page.items), None)
-        return first
-
-    def record(self, index: int | None) -> Optimised | None:
-        """Return the present picture of an item, as far as it is."""
-        with self._state_lock:
-            return None if index is None else self._records.get(index)
-
-    @property
-    def present(self) -> tuple[Page | None, "Way | None", int | None, int | None]:
-        """The page, how it is optimised, and the positions that are enlarged and mixed with it."""
-        with self._state_lock:
-            return self._page, self._way, self.shown, self.mix_with
-
-    @property
-    def ended(self) -> bool:
-        """True if no picture of the page is still to come."""
-        with self._state_lock:
-            return any(kind in self._shown for kind in FINAL_KINDS)
-
-    def look(self, revision: int) -> None:
-        """Show what belongs to the picture that is enlarged, unless a newer job has taken over."""
-        with self._state_lock:
-            if revision == self._revision and self.comm is not None:
-                self._look.start()
 
     # Results ------------------------------------------------------------------------------
 
@@ -349,88 +303,6 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         """Write the enlarged picture to a file, as `Visualisation.save` does; waits for it."""
         saved: Path = self.visualisation.save(path)
         return saved
-
-    # Messages -----------------------------------------------------------------------------
-
-    def _on_hello(self, message: Message) -> None:
-        with self._state_lock:
-            self._reply("setup", self._about(), self._revision)
-            for kind in ("accepted", "gallery"):
-                if kind in self._shown:
-                    self._reply(kind, self._shown[kind], self._revision)
-            for payload in self._grouped():
-                self._reply("features", payload, self._revision)
-            self._look.tell()
-            for kind in FINAL_KINDS:
-                if kind in self._shown:
-                    self._reply(kind, self._shown[kind], self._revision)
-
-    def _grouped(self) -> Iterator[dict[str, Any]]:
-        """Yield what there is of all pictures, those at the same step together."""
-        groups: dict[Any, dict[int, Optimised]] = {}
-        for index, record in self._records.items():
-            step, done = record.history[-1][0], record.visualisation is not None
-            groups.setdefault((step, record.total, done), {})[index] = record
-        for (_, _, done), records in groups.items():
-            payload = features_payload(records, self.shown, done)
-            if payload is not None:
-                yield payload
-
-    def _about(self) -> dict[str, Any]:
-        """Return the payload of the `setup` message."""
-        model = self.model
-        return {
-            "title": model.name,
-            "framework": model.framework,
-            "labels": list(model.labels),
-            "classifier": model.is_classifier,
-            "task": model.task,
-            "n_images": 0 if self.images is None else len(self.images),
-            "layers": [layer_record(layer) for layer in model.layers],
-            "methods": [],
-            "fills": [],
-            "verdict": verdict(model),
-            "input_shape": list(model.input_shape),
-            "preprocessing": "",
-            "max_thumbnails": MAX_THUMBNAILS,
-            "parameters": list(PARAMETERS),
-        }
-
-    def _on_cancel(self, message: Message) -> None:
-        self._engine.cancel(self._owner, "pictures")
-        self._engine.cancel(self._owner, "look")
-
-    def _on_retry(self, message: Message) -> None:
-        self._start()
-
-    def _on_visible(self, message: Message) -> None:
-        wanted = [int(index) for index in message.payload.get("items") or []]
-        with self._state_lock:
-            if message.revision == self._revision:
-                self._wanted = wanted
-
-    def _on_thumbnails(self, message: Message) -> None:
-        images = self.images
-        known = 0 if images is None else len(images)
-        start = max(0, int(message.payload.get("start", 0)))
-        stop = min(known, int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
-        items: list[dict[str, Any]] = []
-
-        def steps() -> Steps:
-            assert images is not None
-            for index in range(start, stop):
-                item = {"index": index, "name": images.name(index), "array": None}
-                try:
-                    picture = images[index].resized(THUMBNAIL_SIDE)
-                    items.append({**item, "array": picture, "error": None})
-                except XaiError as error:
-                    items.append({**item, "error": str(error)})
-                yield
-
-        def finish(_outcome: Outcome) -> None:
-            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
-
-        self._submit(f"thumbnails {start}", steps(), finish)
 
     # Display ------------------------------------------------------------------------------
 
@@ -460,7 +332,8 @@ class FeatureGallery(GalleryState, PresentJob, PicturedWidget):
         if page is None or not records:
             failed = self._shown.get("error", {}).get("message")
             raise StateError(failed or "No picture is there yet.")
-        return draw_gallery(self.model.name, page, records, shown, exciting)
+        name = "" if shown is None else page.title(shown, self.names)
+        return draw_gallery(self.model.name, page, records, shown, exciting, name)
 
     def close(self) -> None:
         """Stop what is running, let go of the pictures, and remove the widget from all views."""

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from xai_widgets.widgets.regions import encode_runs, region_mask
 
 if TYPE_CHECKING:
     from xai_widgets.features.objectives import Objective
-    from xai_widgets.widgets.feature_gallery import FeatureGallery
+    from xai_widgets.widgets.feature_gallery_views import GalleryViews
 
 BATCH = 8
 LOOKS = 32
@@ -42,7 +42,8 @@ class Page:
     names
         Short names by position.
     values
-        Activations in the region, where the page is of one.
+        How much more each fires in the region than elsewhere, in standard deviations, where the
+        page is of a region.
     total, number
         Items on all pages, and which page this is.
     where
@@ -58,6 +59,10 @@ class Page:
     total: int
     number: int
     where: dict[str, Any] | None
+
+    def title(self, index: int, names: Sequence[str]) -> str:
+        """Name something of the page's kind for people, after the names of all that there are."""
+        return f"channel {index} of {self.layer}" if self.kind == "channels" else names[index]
 
     def to_dict(self, own: list[str]) -> dict[str, Any]:
         """Return the payload of a `gallery` message."""
@@ -80,7 +85,7 @@ class Page:
 class GalleryJob:
     """Finds what is on the page, takes what is known, and optimises the rest."""
 
-    def __init__(self, gallery: "FeatureGallery", revision: int) -> None:
+    def __init__(self, gallery: "GalleryViews", revision: int) -> None:
         self._gallery = gallery
         self._revision = revision
         self._started = time.perf_counter()
@@ -162,7 +167,7 @@ class GalleryJob:
         names = list(gallery.names)
         order = list(range(len(names)))
         if kind == "channels":
-            layer = gallery.model.resolve_layer(state["layer"])
+            layer = gallery.resolved_layer
             if state["region"] is not None:
                 values, where = yield from self._firing(layer)
                 order = list(values)
@@ -181,7 +186,7 @@ class GalleryJob:
         return Page(key, kind, layer, items, shown, values, len(order), number, where)
 
     def _firing(self, layer: str) -> Generator[None, None, tuple[dict[int, float], dict[str, Any]]]:
-        """Return the channels that fire in the region with their activations, and the region."""
+        """Return the channels that fire in the region with their contrasts, and the region."""
         from xai_widgets.features import firing_channels
 
         gallery, state = self._gallery, self._state
@@ -192,7 +197,7 @@ class GalleryJob:
         mask = region_mask(region, image, lambda: segment(image))
         if region["type"] == "superpixels":  # their outlines are not known elsewhere
             region = {"type": "mask", "size": list(mask.shape), "counts": encode_runs(mask)}
-        records = firing_channels(gallery.model, image, layer, region)
+        records = firing_channels(gallery.model, image, layer, region, n=PAGE_SIZE)
         yield
         where = {
             "name": image.name,
@@ -201,16 +206,14 @@ class GalleryJob:
             "array": image.resized(WHERE_SIDE),
             "region": region,
         }
-        return {int(each["channel"]): float(each["value"]) for each in records}, where
+        return {each.channel: each.contrast for each in records}, where
 
     def _optimise(self, batch: Mapping[int, Any], done: int, total: int) -> Steps:
         """Optimise some pictures at once, and tell how they come along."""
         from xai_widgets.features import visualise_stream
 
         gallery, model = self._gallery, self._gallery.model
-        records = {
-            index: Optimised(objective.text(model.labels)) for index, objective in batch.items()
-        }
+        records = {index: Optimised() for index in batch}
         every = max(1, self._parameters["n_steps"] // LOOKS)
         stream = visualise_stream(
             model, objectives=list(batch.values()), every=every, **self._way.arguments
@@ -251,7 +254,7 @@ class GalleryJob:
         self._gallery._reply("progress", progress, self._revision)
 
 
-def objective_at(gallery: "FeatureGallery", page: Page, index: int) -> "Objective":
+def objective_at(gallery: "GalleryViews", page: Page, index: int) -> "Objective":
     """Return the objective of something of a page's kind, which may be on another page.
 
     Raises
@@ -297,7 +300,12 @@ class Way:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `visualise`."""
+        """The arguments of `visualise`: one start for all, so that a picture is the same alone."""
+        return {**self.mixed, "same_start": True}
+
+    @property
+    def mixed(self) -> dict[str, Any]:
+        """The arguments of `mixtures`."""
         return {**self.parameters, "start": self.start}
 
     def key(self, model: ExplainableModel, objective: "Objective") -> tuple[str, ...]:

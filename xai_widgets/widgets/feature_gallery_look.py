@@ -1,21 +1,24 @@
 """What belongs to the enlarged picture of a gallery: its film, a mixture, what excites it most."""
 
-import threading
-from collections.abc import Mapping
+import json
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xai_widgets.errors import XaiError
+from xai_widgets.models.base import ExplainableModel
+from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.engine import Outcome, Steps
 from xai_widgets.widgets.feature_gallery_job import Page, Way, objective_at
-from xai_widgets.widgets.feature_gallery_record import Film, film_of, reduced
+from xai_widgets.widgets.feature_gallery_record import Film, film_of
+from xai_widgets.widgets.regions import crop
 
 if TYPE_CHECKING:
-    from xai_widgets.widgets.feature_gallery import FeatureGallery
+    from xai_widgets.features import Exciting, Objective, Visualisation
+    from xai_widgets.widgets.feature_gallery_views import GalleryViews
 
 NO_FILM = {
     "role": "mixture",
@@ -76,7 +79,7 @@ class Look:
         Whose picture it is.
     """
 
-    def __init__(self, gallery: "FeatureGallery") -> None:
+    def __init__(self, gallery: "GalleryViews") -> None:
         self._gallery = gallery
         self._told: dict[str, dict[str, Any]] = {}  # the newest film, mixture, exciting images
         self._sought: tuple[Any, ...] | None = None  # what is being looked for in the images
@@ -91,7 +94,10 @@ class Look:
                 return
             record = gallery.record(index)
             if record is not None and (record.visualisation is not None or gallery.ended):
-                self._send("film", film_of(record).payload(page.key, index))
+                self._send(
+                    "film",
+                    film_of(record, page.title(index, gallery.names)).payload(page.key, index),
+                )
             if other is not None and other != index:
                 self._mix(page, way, index, other)
             self._seek(page, index)
@@ -122,19 +128,20 @@ class Look:
         found: list[Film] = []
 
         def steps() -> Steps:
-            from xai_widgets.features import mixtures_stream
+            from xai_widgets.features import mixtures
 
-            pair = [objective_at(gallery, page, each) for each in (index, other)]
-            key = ("mixture", *(way.key(gallery.model, each) for each in pair))
+            first, second = (objective_at(gallery, page, each) for each in (index, other))
+            key = ("mixture", *(way.key(gallery.model, each) for each in (first, second)))
             film = cache.get(key)
+            names = tuple(page.title(each, gallery.names) for each in (index, other))
             if film is None:
-                stream = mixtures_stream(gallery.model, *pair, n=MIXTURES, **way.arguments)
+                stream = mixtures(gallery.model, first, second, MIXTURES, **way.mixed)
                 try:
                     while True:
                         next(stream)
                         yield
                 except StopIteration as stop:
-                    film = film_of_mixture(stop.value)
+                    film = self._mixture((first, second), names, stop.value)
                 finally:
                     stream.close()
                 cache.put(key, film, film.frames.nbytes)
@@ -150,7 +157,131 @@ class Look:
 
         gallery._submit("mixture", steps(), finish)
 
+    def _mixture(
+        self, pair: "Sequence[Objective]", names: tuple[str, ...], made: "Visualisation"
+    ) -> Film:
+        """Return the grid between two objectives, with how far each of them is in it."""
+        shares = np.linspace(0, 1, len(made.images), dtype=np.float32)
+        pictures = [DisplayImage(picture) for picture in made.images]
+        curves = [values_of(self._gallery.model, objective, pictures) for objective in pair]
+        known = {"objectives": list(names), **made.provenance}
+        return Film("mixture", names, made.images, shares, shares, np.stack(curves), False, known)
+
     # Images -------------------------------------------------------------------------------
 
     def _seek(self, page: Page, index: int) -> None:
         """Look for the images that excite an item most, beside the pictures."""
+        gallery = self._gallery
+        images = gallery.images
+        if images is None:
+            return
+        objective = objective_at(gallery, page, index)
+        key = f"{page.kind} {page.layer or ''}"
+        sought = (key, index, json.dumps(objective.to_dict(), sort_keys=True))
+        told = self._told.get("exciting")
+        if self._sought == sought or (told and told["key"] == key and told["index"] == index):
+            return
+        self._sought = sought
+        empty = {"key": key, "index": index, "done": 0, "total": len(images), "items": None}
+        found: list[Excited] = []
+
+        def steps() -> Steps:
+            ranking = yield from self._ranked(objective, page, index, {**empty, "error": None})
+            yield
+            for place, position in enumerate(ranking.indices):
+                found.append(shown(images, int(position), ranking, place))
+                yield
+
+        def finish(outcome: Outcome) -> None:
+            if self._sought == sought:
+                self._sought = None
+            if outcome.kind == "cancelled":
+                return
+            error = None if outcome.error is None else failure(outcome)["message"]
+            items = None if error else [each.to_dict() for each in found]
+            done = {"done": len(images), "items": items, "error": error}
+            self.found = found
+            self._send("exciting", {**empty, **done})
+
+        gallery._submit("exciting", steps(), finish, background=True)
+
+    def _ranked(
+        self, objective: "Objective", page: Page, index: int, progress: dict[str, Any]
+    ) -> Generator[None, None, "Exciting"]:
+        """Return what excites an item most; of the channels of a layer all are found at once."""
+        from xai_widgets.features import top_images_stream
+        from xai_widgets.features.objective_kinds import Direction
+        from xai_widgets.features.ranking import ranked_images_stream
+
+        gallery = self._gallery
+        model, images, cache = gallery.model, gallery.images, gallery._engine.cache
+        stream: Any
+        place, width = 0, self._width(objective)
+        if page.kind == "channels":
+            place = index
+            about: Any = page.layer
+            stream = top_images_stream(model, page.layer, images, n=N_EXCITING)
+        elif isinstance(objective, Direction) and len(objective.vector) == width:
+            about = json.dumps(objective.to_dict())
+            stream = top_images_stream(
+                model, objective.layer, images, direction=objective.vector, n=N_EXCITING
+            )
+        else:
+            about = json.dumps(objective.to_dict(), sort_keys=True)
+            stream = ranked_images_stream(model, objective, images, n=N_EXCITING)
+        key = ("exciting", model.fingerprint, gallery.images_key, about)
+        found = cache.get(key)
+        if found is None:
+            try:
+                while True:
+                    step = next(stream)
+                    self._send("exciting", {**progress, "done": step.done, "total": step.total})
+                    yield
+            except StopIteration as stop:
+                found = stop.value
+            finally:
+                stream.close()
+            cache.put(key, found, 512 * N_EXCITING * len(found))
+        ranking: Exciting = found[place]
+        return ranking
+
+    def _width(self, objective: "Objective") -> int | None:
+        """Return how many channels the layer of a direction has."""
+        layer = objective.layers[0]
+        return None if layer is None else int(self._gallery.model.layer(layer).shape[-1])
+
+
+def values_of(
+    model: ExplainableModel, objective: "Objective", pictures: "Sequence[DisplayImage]"
+) -> npt.NDArray[np.float32]:
+    """Return an objective's value of each of some pictures, in their order."""
+    from xai_widgets.features.ranking import ranked_images_stream
+
+    stream = ranked_images_stream(model, objective, pictures, n=len(pictures))
+    try:
+        while True:
+            next(stream)
+    except StopIteration as stop:
+        (ranking,) = stop.value
+    values = np.zeros(len(pictures), dtype=np.float32)
+    values[ranking.indices] = ranking.values
+    return values
+
+
+def shown(images: ImageSet, position: int, ranking: "Exciting", place: int) -> Excited:
+    """Return one image of a ranking as the browser shows it."""
+    image: DisplayImage = images[position]
+    part, box = crop(image, ranking.crops[place], CROP_SIDE)
+    return Excited(
+        position,
+        images.name(position),
+        float(ranking.values[place]),
+        image.resized(CROP_SIDE),
+        part,
+        {
+            "x": box["x"] / image.width,
+            "y": box["y"] / image.height,
+            "width": box["width"] / image.width,
+            "height": box["height"] / image.height,
+        },
+    )

@@ -23,6 +23,7 @@ def draw_gallery(
     records: Mapping[int, "Optimised"],
     shown: int | None,
     exciting: Sequence["Excited"],
+    name: str,
 ) -> bytes:
     """Draw a page with the enlarged picture on its left.
 
@@ -36,6 +37,8 @@ def draw_gallery(
         Which of them is enlarged.
     exciting
         Images that excite it most.
+    name
+        What is enlarged, for people.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,7 +55,7 @@ def draw_gallery(
     if record is not None:
         first, last = record.history[0][1], record.history[-1][1]
         large = figure.add_subplot(grid[:LARGE, :LARGE])
-        _draw(large, record.picture, f"{record.name}\n{first:.3g} to {last:.3g}")
+        _draw(large, record.picture, f"{name}\n{first:.3g} to {last:.3g}")
     for place, index in enumerate(page.items):
         row, column = divmod(place, ACROSS)
         ax = figure.add_subplot(grid[row, LARGE + column])

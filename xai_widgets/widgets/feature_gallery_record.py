@@ -26,8 +26,6 @@ class Optimised:
 
     Attributes
     ----------
-    name
-        What is maximised, for people.
     total
         Steps that it takes.
     kept
@@ -40,7 +38,6 @@ class Optimised:
         The same as `visualise` returns it, once it is done; None after a cancel.
     """
 
-    name: str
     total: int = 1
     kept: list[tuple[int, Pixels]] = field(default_factory=list)
     newest: tuple[int, Pixels] | None = None
@@ -79,10 +76,7 @@ class Optimised:
 
 
 def part_of(made: "Visualisation", place: int) -> "Visualisation":
-    """Return one picture out of a batch, as if it had been optimised alone.
-
-    Its provenance says at which place it stood: the noise that it starts from depends on it.
-    """
+    """Return one picture out of a batch, as if it had been optimised alone."""
     one = slice(place, place + 1)
     parts = getattr(made.objective, "parts", (made.objective,))
     best = replace(
@@ -101,7 +95,6 @@ def part_of(made: "Visualisation", place: int) -> "Visualisation":
         frames=made.frames[:, one],
         objective=parts[place],
         texts=tuple(made.texts)[one],
-        provenance={**made.provenance, "place_in_batch": place},
     )
 
 
@@ -154,20 +147,20 @@ class Film:
         }
 
 
-def film_of(record: Optimised) -> Film:
+def film_of(record: Optimised, name: str) -> Film:
     """Return the steps of an optimisation, as far as it came."""
     steps, values = np.array(record.history, dtype=np.float32).T
     made = record.visualisation
-    known = {"objective": record.name, "note": "cancelled before the last step"}
+    known = {"objective": name, "note": "cancelled before the last step"}
     return Film(
         "steps",
-        (record.name,),
+        (name,),
         np.stack([frame for _, frame in record.frames]),
         np.array([step for step, _ in record.frames], dtype=np.float32),
         steps,
         values[None],
         made is None,
-        known if made is None else {"objective": record.name, **made.provenance},
+        known if made is None else {"objective": name, **made.provenance},
     )
 
 
@@ -179,7 +172,7 @@ def features_payload(
         return None
     first = next(iter(records.values()))
     shown = None
-    if live in records and not done:
+    if live is not None and live in records and not done:
         shown = {"index": live, "array": reduced(records[live].picture, LARGE_SIDE)}
     return {
         "indices": list(records),

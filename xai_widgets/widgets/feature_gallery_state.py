@@ -6,7 +6,7 @@ from typing import Any
 import traitlets
 from traitlets import Dict, Int, Unicode, validate
 
-from xai_widgets.errors import XaiError, near_matches
+from xai_widgets.errors import LayerError, XaiError, near_matches
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import ImageSet
 from xai_widgets.widgets.base import StateError, as_state_error
@@ -97,8 +97,31 @@ class GalleryState(traitlets.HasTraits):
             return self.model.labels
         if self.kind == "own":
             return [name for name, _ in self._own]
-        layer = self.model.layer(self.model.resolve_layer(self.layer, vectors=True))
-        return [str(channel) for channel in range(layer.shape[-1])]
+        shape = self.model.layer(self.resolved_layer).shape
+        if not shape:
+            raise LayerError(
+                f"The output of layer {self.resolved_layer!r} has no channels: choose a layer that "
+                "returns feature maps, tokens or a vector."
+            )
+        return [str(channel) for channel in range(shape[-1])]
+
+    @property
+    def resolved_layer(self) -> str:
+        """The layer that is asked for, else the recommended one, else the last.
+
+        Raises
+        ------
+        LayerError
+            If the model shows none.
+        """
+        model = self.model
+        known = (*model.layers, *model.vector_layers)
+        if not known:
+            raise LayerError(
+                f"{model.name} shows no layers, so that there are no channels to look at: choose "
+                "Classes, or load the original model."
+            )
+        return str(self.layer or model.recommended_layer or known[-1].name)
 
     @validate("kind")
     def _check_kind(self, proposal: Any) -> str:

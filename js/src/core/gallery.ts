@@ -26,7 +26,7 @@ export interface GallerySetup extends Setup {
 export interface Item {
   index: number;
   name: string;
-  /** Activation in the region, where the gallery is of one. */
+  /** Of a gallery of a region: how much more it fires there than elsewhere, in standard deviations. */
   value: number | null;
 }
 
