@@ -116,6 +116,7 @@ class FeatureGallery(GalleryViews):
             traits["layer"] = layer
         super().__init__(loaded, **traits)
         self._look = Look(self)
+        self.when_closed(self._forget)
         if objective is not None:
             self._begin_with(objective)
         for name in OWN:
@@ -335,9 +336,9 @@ class FeatureGallery(GalleryViews):
         name = "" if shown is None else page.title(shown, self.names)
         return draw_gallery(self.model.name, page, records, shown, exciting, name)
 
-    def close(self) -> None:
-        """Stop what is running, let go of the pictures, and remove the widget from all views."""
-        super().close()
+    def _forget(self) -> None:
+        """Let go of the pictures; what still runs keeps nothing more."""
         with self._state_lock:
+            self._revision += 1
             self._records, self._page, self._own = {}, None, []
             self._look.forget()
