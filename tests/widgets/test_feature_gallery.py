@@ -469,23 +469,23 @@ def test_what_is_not_there_is_told_in_the_gallery(make: Make, recorded: Recorded
     assert gallery.visualisation.values.shape == (1,)
 
 
-def test_a_model_that_only_predicts_gets_a_sentence(
-    recorded: Recorded, tmp_path: Path, wide: WideNet
-) -> None:
-    path = tmp_path / "wide.onnx"
-    torch.onnx.export(wide, (torch.zeros(1, 3, 24, 24),), path, dynamo=False)
-    gallery = FeatureGallery(str(path), labels=LABELS)
+def test_a_model_without_gradients_gets_a_sentence(make: Make, recorded: Recorded) -> None:
+    class Cut(WideNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).detach()
+
+    model = xw.load(Cut().eval(), labels=LABELS, input_size=(24, 24))
+    gallery = make(model)
     final = recorded.final(1)
     assert final["kind"] == "error" and final["payload"]["stage"] == "load"
     assert "Pictures are made by following gradients" in final["payload"]["message"]
     assert recorded.of("gallery") == []
     with pytest.raises(XaiError, match="following gradients"):
         gallery.visualisation
-    explorer = xw.Explorer(gallery.model, np.zeros((1, 24, 24, 3), np.uint8))
+    explorer = xw.Explorer(model, np.zeros((1, 24, 24, 3), np.uint8))
     with pytest.raises(MethodError, match="The feature gallery cannot be opened"):
         explorer.look_closer("features")
     explorer.close()
-    gallery.close()
 
 
 def test_an_objective_that_is_not_a_number_is_told(make: Make, recorded: Recorded) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xai_widgets.features import Visualisation
     from xai_widgets.widgets.explorer import Explorer
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
 OWN = ("page", "selected", "mix_with")
 """Positions, of what `PLACE` says."""
 PLACE = ("kind", "layer", "region")
