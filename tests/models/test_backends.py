@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import torch
 
+from xai_widgets.errors import ModelError
 from xai_widgets.models.backend import Backend, gaussian_kernel
 from xai_widgets.models.numpy_backend import NumpyBackend
 from xai_widgets.models.tensorflow_backend import TensorFlowBackend
@@ -56,6 +57,14 @@ OPERATIONS: dict[str, Callable[[Backend], Any]] = {
     "matmul of stacks": lambda b: b.matmul(
         b.asarray(values(3, 4, 6)), b.asarray(values(3, 6, 2, seed=1))
     ),
+    "sigmoid": lambda b: b.sigmoid(SCORES * 30),
+    "split": lambda b: b.stack(b.split(SCORES)),
+    "transposed": lambda b: b.transposed(b.asarray(values(3, 4, 6))),
+    "irfft2": lambda b: b.irfft2(values(2, 3, 6, 4), values(2, 3, 6, 4, seed=1), (6, 7)),
+    "irfft2 of even sides": lambda b: b.irfft2(values(1, 1, 4, 5), values(1, 1, 4, 5), (4, 8)),
+    "warp": lambda b: b.warp(IMAGES, np.array([[0.9, -0.4, 0.7], [0.3, 1.2, -1.3]])),
+    "warp of nothing": lambda b: b.warp(IMAGES, np.array([[1, 0, 0], [0, 1, 0]])),
+    "warp by whole pixels": lambda b: b.warp(IMAGES, np.array([[1, 0, 2], [0, 1, -1]])),
     "arithmetic": lambda b: (b.asarray(SCORES) * 2 - 1) / 3 + b.asarray(SCORES) ** 2,
     "slices": lambda b: b.asarray(IMAGES)[:, 1:4, :, 0],
     "channels": lambda b: b.asarray(IMAGES)[..., 1] - b.asarray(IMAGES)[..., 2],
@@ -78,7 +87,7 @@ def test_an_operation_gives_the_same_in_every_framework(name: str, framework: st
 @pytest.mark.parametrize("framework", BACKENDS)
 def test_every_operation_of_the_contract_is_tried_here(framework: str) -> None:
     own = {name for name in vars(Backend) if not name.startswith("_")}
-    tried = {name.split()[0] for name in OPERATIONS} | {"to_numpy"}
+    tried = {name.split()[0] for name in OPERATIONS} | {"to_numpy", "gradients"}
     assert own <= tried
     assert not own - set(dir(BACKENDS[framework]))
 
@@ -121,3 +130,31 @@ def test_arrays_of_other_frameworks_and_read_only_ones_are_taken(framework: str)
     for array in (frozen, IMAGES[:, ::-1], torch.from_numpy(IMAGES).half()):
         found = backend.to_numpy(backend.asarray(array))
         np.testing.assert_allclose(found, np.asarray(array, np.float32))
+
+
+def test_a_warp_by_whole_pixels_takes_each_pixel_from_its_source() -> None:
+    moved = BACKENDS["numpy"].warp(IMAGES, np.array([[1, 0, 2], [0, 1, -1]]))
+    np.testing.assert_allclose(moved[:, :5, 1:], IMAGES[:, 2:, :-1], atol=1e-6)
+    assert not moved[:, 5:].any() and not moved[:, :, 0].any()
+
+
+@pytest.mark.parametrize("name", ["torch", "tensorflow"])
+def test_gradients_are_those_of_the_formula_and_none_where_nothing_depends(name: str) -> None:
+    backend = BACKENDS[name]
+
+    def function(x: Any, y: Any) -> Any:
+        return backend.sum(x * x * 3, (1,))
+
+    found, (first, second) = backend.gradients(
+        function, (backend.asarray(SCORES), backend.asarray(SCORES))
+    )
+    np.testing.assert_allclose(backend.to_numpy(found), (3 * SCORES**2).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(backend.to_numpy(first), 6 * SCORES, rtol=1e-5)
+    assert second is None
+    constant = backend.asarray(np.ones(4))
+    assert backend.gradients(lambda x: constant, (backend.asarray(SCORES),))[1] == (None,)
+
+
+def test_numpy_has_no_gradients() -> None:
+    with pytest.raises(ModelError, match="NumPy arrays have no gradient"):
+        BACKENDS["numpy"].gradients(lambda x: x, (SCORES,))

@@ -120,6 +120,7 @@ class TorchBackend(Backend):
     def warp(self, array: Any, matrix: Any) -> torch.Tensor:
         """Move [N, H, W, C] about, bilinearly, zero where nothing is."""
         images, moves = self.asarray(array).permute(0, 3, 1, 2), self.asarray(matrix)
+        images = images.contiguous()  # sampled twice as fast as with its channels last
         height, width = images.shape[2:]
         # `affine_grid` counts from -1 to 1 between the outer edges, x before y.
         half = torch.tensor([width / 2, height / 2], device=self.device)
