@@ -292,7 +292,11 @@ test("without images there is neither a place for them nor a start", () => {
 test("channels of a region come with their activations, the picture, and the way back", () => {
   const region = { type: "rect", x: 10, y: 20, width: 30, height: 40 };
   const { root, model } = mountGallery({ traits: { region } });
-  expect(tiles(root).map((tile) => tile.textContent)).toEqual(["17 3.00", "4 2.00", "40 1.00"]);
+  expect(tiles(root).map((tile) => tile.textContent)).toEqual([
+    "17 3.00\u03c3",
+    "4 2.00\u03c3",
+    "40 1.00\u03c3",
+  ]);
   expect(root.textContent).toContain("the region of lesion 0.png");
   expect(find(root, ".xaiw-where path").getAttribute("d")).toBe("M10 20h30v40h-30Z");
   button(root, "All channels").click();

@@ -52,15 +52,15 @@ def _choice(name: str, label: str, text: str) -> dict[str, Any]:
 PARAMETERS: tuple[dict[str, Any], ...] = (
     _number("n_steps", "Steps", 128, 8, MAX_STEPS, "How many steps each picture is optimised."),
     _number("seed", "Seed", 0, 0, 2**31 - 1, "Another seed starts from other noise."),
-    _number("learning_rate", "Step size", 0.05, 0.001, 1.0, "Of the optimiser, Adam."),
+    _number("learning_rate", "Learning rate", 0.05, 0.001, 1.0, "Of the optimiser, Adam."),
     _choice(
         "parameterisation",
-        "Written as",
+        "Basis",
         "Fourier coefficients give natural pictures, pixels show what the gradient does by itself.",
     ),
     _choice(
         "transforms",
-        "Moved",
+        "Transforms",
         "Pictures are moved, scaled and turned a little at each step (standard), or held still.",
     ),
 )

@@ -22,7 +22,8 @@ export interface Detail {
   stop(): void;
 }
 
-export function detail(store: GalleryStore, signal: AbortSignal): Detail {
+/** `below` stands below the curve where there is room beside the picture, else below everything. */
+export function detail(store: GalleryStore, below: HTMLElement, signal: AbortSignal): Detail {
   const canvas = h("canvas", { class: "xaiw-large", role: "img" });
   const message = h("div", { class: "xaiw-message", hidden: true });
   const name = h("span");
@@ -65,12 +66,12 @@ export function detail(store: GalleryStore, signal: AbortSignal): Detail {
     h("label", { class: "xaiw-select" }, h("span", {}, "Mix with"), mix),
     mixState,
   );
+  const beside = h("div", { class: "xaiw-beside" }, curve.root, mixing);
   const root = h(
     "div",
     { class: "xaiw-detail" },
-    figure,
-    h("div", { class: "xaiw-beside" }, curve.root, mixing),
-    line.root,
+    h("div", {}, figure, line.root),
+    h("div", {}, beside, below),
   );
 
   /** Which film the frame counts in; another one is shown from its end, a mixture from its middle. */

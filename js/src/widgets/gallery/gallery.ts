@@ -47,8 +47,8 @@ export class FeatureGallery {
       setCursor: (_point: Point | null) => {},
     };
     const page = grid(store, own, announce);
-    const large = detail(store, own);
     const found = exciting(store);
+    const large = detail(store, found.root, own);
     const side = asking(context, store);
     const badge = h("span", { class: "xaiw-badge-text", hidden: true });
     const bar = statusBar({ store, lead: [badge], facts: () => this.#facts(), nothing: "" });
@@ -56,7 +56,7 @@ export class FeatureGallery {
     const sideId = uniqueId("side");
     const summary = h("span");
     const refusal = h("p", { class: "xaiw-refusal", hidden: true });
-    const main = h("div", { class: "xaiw-main" }, large.root, found.root);
+    const main = h("div", { class: "xaiw-main" }, large.root);
     const body = h(
       "div",
       { class: "xaiw-body" },

@@ -104,7 +104,7 @@ export function grid(store: GalleryStore, signal: AbortSignal, announce: (text: 
   function tile(item: Item): HTMLElement {
     const canvas = h("canvas", { "aria-hidden": "true" });
     const bar = h("i");
-    const value = item.value === null ? null : h("small", {}, rounded(item.value));
+    const value = item.value === null ? null : h("small", {}, `${rounded(item.value)}\u03c3`);
     const option = h(
       "div",
       { role: "option", class: "xaiw-tile", "data-value": item.index, "data-text": item.name },
@@ -178,6 +178,6 @@ export function grid(store: GalleryStore, signal: AbortSignal, announce: (text: 
 /** An item in words: its name, and how far its picture is. */
 function said(item: Item | null, tile: Tile | null | undefined): string {
   if (!item) return "";
-  const fires = item.value === null ? "" : ` ${rounded(item.value)} in the region`;
+  const fires = item.value === null ? "" : ` ${rounded(item.value)}\u03c3 more in the region than elsewhere`;
   return `${item.name}${fires}, ${tile ? outcome(tile) : "not computed yet"}`;
 }
