@@ -26,6 +26,7 @@ NAMES = (
     "tcav_features",
     "tcav_chance",
     "evaluation",
+    "features",
 )
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -19,6 +19,8 @@ from xai_widgets.superpixels import segment
 
 Values = npt.NDArray[np.float32]
 
+LEAST_CONTRAST = 0.01
+
 
 @dataclass(frozen=True)
 class Firing:
@@ -112,7 +114,7 @@ def firing_channels(
     else:
         outside, spread = _over(loaded, name, ImageSet(images))
     contrast = (inside - outside) / np.maximum(spread, 1e-6)
-    order = [int(c) for c in np.argsort(-contrast, kind="stable") if inside[c] > outside[c]]
+    order = [int(c) for c in np.argsort(-contrast, kind="stable") if contrast[c] > LEAST_CONTRAST]
     return [Firing(c, float(inside[c]), float(outside[c]), float(contrast[c])) for c in order[:n]]
 
 

@@ -20,7 +20,7 @@ from xai_widgets.features.objective_kinds import (
     TargetObjective,
     WholeLayer,
 )
-from xai_widgets.models.targets import ClassTarget, LayerTarget, Target, target_of
+from xai_widgets.models.targets import ClassTarget, FunctionTarget, LayerTarget, Target, target_of
 
 
 def class_score(label: int | str, versus: int | str | None = None) -> Objective:
@@ -58,7 +58,8 @@ def as_objective(given: Any) -> Objective:
     Parameters
     ----------
     given
-        An `Objective`, a `Target` or its wire form, or a class by label or position.
+        An `Objective`, a `Target` or its wire form, a class by label or position, or a function of
+        the outputs.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def as_objective(given: Any) -> Objective:
         return TargetObjective(target_of(given))
     if isinstance(given, str | int | np.integer) and not isinstance(given, bool):
         return class_score(given if isinstance(given, str) else int(given))
+    if callable(given):
+        return TargetObjective(FunctionTarget(given, getattr(given, "__name__", "own function")))
     raise TargetError(
         f"An objective cannot be a {type(given).__name__}: give a class, a target, or one of "
         "xw.features.objectives, such as channel(layer, index)."

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.primitives import PreparedImage
@@ -21,6 +22,9 @@ class Field:
     height, width
         Of the square around a position's centre that holds 95 % of the gradient's magnitude, in
         pixels of the input.
+    shift
+        (rows, columns) by which the square's centre lies off that of the position's cell: strides
+        and paddings are not always even.
     grid
         (rows, columns) of the layer.
     size
@@ -29,16 +33,18 @@ class Field:
 
     height: float
     width: float
+    shift: tuple[float, float]
     grid: tuple[int, int]
     size: tuple[int, int]
 
     def crop(self, position: tuple[int, int], image: PreparedImage) -> dict[str, float]:
         """Return what a position sees of a picture: x, y, width, height in display pixels."""
         sides = []
-        for at, cells, side, reach in zip(
-            position, self.grid, self.size, (self.height, self.width), strict=True
+        reaches = (self.height, self.width)
+        for at, cells, side, reach, shift in zip(
+            position, self.grid, self.size, reaches, self.shift, strict=True
         ):
-            centre = (at + 0.5) * side / cells
+            centre = (at + 0.5) * side / cells + shift
             low, high = max(0.0, centre - reach / 2), min(float(side), centre + reach / 2)
             sides.append((low / side, high / side))
         placement, display = image.placement, image.display
@@ -61,30 +67,38 @@ def receptive_field(model: ExplainableModel, layer: str) -> Field:
     """
     entry, size = model.layer(layer), model.input_shape[:2]
     grid = entry.resolution
+    whole = Field(float(size[0]), float(size[1]), (0.0, 0.0), grid or (1, 1), size)
     if grid is None or not entry.spatial:
-        return Field(float(size[0]), float(size[1]), grid or (1, 1), size)
+        return whole
     row, column = grid[0] // 2, grid[1] // 2
     position: tuple[int, ...] = (row, column)
     if entry.grid is not None:
         position = (entry.grid.patches.start + row * grid[1] + column,)
     reason = model.capabilities.reason(("input_gradients",))
     if reason is not None:
-        return Field(float(size[0]), float(size[1]), grid, size)
+        return whole
     rng = np.random.default_rng(0)
     probes = rng.normal(size=(N_PROBES, *model.input_shape)).astype(np.float32)
     found = model.gradients(probes, LayerTarget(layer, None, position))
     strength = np.abs(model.backend.to_numpy(found.values)).sum(axis=(0, 3))
-    centre = ((row + 0.5) * size[0] / grid[0], (column + 0.5) * size[1] / grid[1])
-    return Field(
-        _reach(strength.sum(axis=1), centre[0]), _reach(strength.sum(axis=0), centre[1]), grid, size
-    )
+    if not strength.sum() > 0:
+        return whole
+    sides, shifts = [], []
+    for axis, at in enumerate((row, column)):
+        profile = strength.sum(axis=1 - axis)
+        centre = float((np.arange(len(profile)) + 0.5) @ profile / profile.sum())
+        sides.append(_reach(profile, centre))
+        # never outside of its position: far-reaching layers see the middle of the picture
+        nominal = (at + 0.5) * size[axis] / grid[axis]
+        half = size[axis] / grid[axis] / 2
+        shifts.append(float(np.clip(centre - nominal, -half, half)))
+    return Field(sides[0], sides[1], (shifts[0], shifts[1]), grid, size)
 
 
-def _reach(profile: np.ndarray, centre: float) -> float:
+def _reach(profile: npt.NDArray[np.float32], centre: float) -> float:
     """Return the width around a centre that holds most of a profile."""
-    if not profile.sum():
-        return float(len(profile))
     distance = np.abs(np.arange(len(profile)) + 0.5 - centre)
     order = np.argsort(distance, kind="stable")
     held = np.cumsum(profile[order]) / profile.sum()
-    return float(2 * distance[order][np.searchsorted(held, SHARE)] + 1)
+    last = min(int(np.searchsorted(held, SHARE)), len(order) - 1)
+    return float(2 * distance[order][last] + 1)

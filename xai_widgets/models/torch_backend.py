@@ -136,7 +136,10 @@ class TorchBackend(Backend):
     ) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
         """Return values and d sum(values) / d argument of a function, by autograd."""
         with autograd():
-            leaves = [self.asarray(array).detach().requires_grad_(True) for array in arguments]
+            given = [self.asarray(array) for array in arguments]
+            # autograd refuses what the caller made in inference mode
+            own = [array.clone() if array.is_inference() else array.detach() for array in given]
+            leaves = [array.requires_grad_(True) for array in own]
             values = function(*leaves)
             if not values.requires_grad:
                 return values, (None,) * len(leaves)
