@@ -101,13 +101,18 @@ export function mountScrubber(
 
 /** The concept workbench over a made-up shelf; the scores' code is waited for. */
 export async function mountWorkbench(
-  options: WorkbenchOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+  options: WorkbenchOptions & {
+    traits?: Record<string, unknown>;
+    width?: number;
+    silent?: boolean;
+    host?: object;
+  } = {},
 ): Promise<View & { model: MockModel; kernel: MockWorkbench }> {
   const model = new MockModel();
   model.state = { ...TRAITS, ...options.traits };
   const kernel = new MockWorkbench(model, options);
   if (options.silent) model.onSend = () => {};
-  const view = show(createWorkbench(), model, options.width);
+  const view = show(createWorkbench(), model, options.width, options.host);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
   return { model, kernel, ...view };
 }
