@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     from xai_widgets.features.visualisation import Visualisation
 
 SIDE_INCHES = 2.4
+TITLE_WIDTH = 34
+"""Letters of a line above a picture."""
 
 
 def draw_pictures(result: "Visualisation", columns: int = 4) -> Figure:
     """Return a figure of the pictures of a visualisation, each under its objective and value."""
-    titles = [
-        f"{text}\n{value:.4g}" for text, value in zip(result.texts, result.values, strict=True)
-    ]
+    pairs = zip(result.texts, result.values, strict=True)
+    titles = [f"{fill(text, TITLE_WIDTH)}\n{value:.4g}" for text, value in pairs]
     return draw_row(list(result.images), titles, columns)
 
 
@@ -28,11 +30,14 @@ def draw_row(
     """Return a figure of pictures under their titles, so many in a row."""
     columns = max(1, min(columns, len(images)))
     rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(SIDE_INCHES * columns, (SIDE_INCHES + 0.5) * rows), layout="tight")
+    lines = 1 + max(title.count("\n") + 1 for title in titles)
+    figure = Figure(
+        figsize=(SIDE_INCHES * columns, (SIDE_INCHES + 0.15 * lines) * rows), layout="tight"
+    )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
     for ax, image, title in zip(axes, images, titles, strict=False):
         ax.imshow(image, interpolation="nearest")
-        ax.set_title(title, fontsize=8, parse_math=False, wrap=True)
+        ax.set_title(title, fontsize=8, parse_math=False)
     return figure

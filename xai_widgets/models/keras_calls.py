@@ -189,3 +189,8 @@ def first_tensor(output: Any) -> Any:
     if isinstance(output, dict | list | tuple):
         return next((value for value in tf.nest.flatten(output) if tf.is_tensor(value)), None)
     return None
+
+
+def is_vector(tensor: Any) -> bool:
+    """Tell whether a tensor has one vector for each image: its first axis is the batch's."""
+    return bool(tensor.shape.rank == 2 and tensor.shape[0] is None)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from xai_widgets.errors import LayerError, ModelError, sentence
-from xai_widgets.models.keras_calls import Call, Span, watched
+from xai_widgets.models.keras_calls import Call, Span, is_vector, watched
 from xai_widgets.models.keras_cotangents import (
     constant_cotangent,
     cotangent_of,
@@ -85,7 +85,7 @@ class KerasGraph:
             path: call
             for path, call in self.calls.items()
             if getattr(call.tensor, "graph", None) is self._graph
-            and (call.tensor.shape.rank in (3, 4) or _is_vector(call.tensor))
+            and (call.tensor.shape.rank in (3, 4) or is_vector(call.tensor))
             and call.tensor.dtype.is_floating
         }
         self.calls = {p: call for p, call in self.traced.items() if call.tensor.shape.rank > 2}
@@ -390,11 +390,6 @@ class KerasGraph:
             needed = boundary(fetches, self._moving)
             self._kept[layers] = [tensor for tensor in needed if tensor is not self._images]
         return self._kept[layers]
-
-
-def _is_vector(tensor: Any) -> bool:
-    """Tell whether a tensor has one vector for each image: its first axis is the batch's."""
-    return bool(tensor.shape.rank == 2 and tensor.shape[0] is None)
 
 
 def _toward(origin: Any, sources: dict[str | None, Any], start: Any) -> dict[str | None, Any]:
