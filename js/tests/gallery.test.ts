@@ -267,6 +267,7 @@ const emptyFilm = (key: string) => ({
   curves: { dtype: "float32" as const, shape: [0, 0], data: new Float32Array(0) },
   partial: true,
   provenance: "{}",
+  note: "",
 });
 
 test("what excites it most stands beside it: what the unit sees, or the whole picture with its outline", () => {
@@ -281,6 +282,17 @@ test("what excites it most stands beside it: what the unit sees, or the whole pi
   expect(root.textContent).toContain("Looking through the images (3 of 6)");
   kernel.exciting({ items: null, error: "The images could not be opened." });
   expect(root.textContent).toContain("The images could not be opened.");
+});
+
+test("a picture that is no answer says so below its curve", () => {
+  const { root, model, kernel } = view;
+  const note = "No gradient reached the picture for channel 0.";
+  const film = { ...emptyFilm(kernel.key), role: "steps" as const, other: null, names: ["channel 0"] };
+  const one = (value: number) => ({ dtype: "float32" as const, shape: [1], data: Float32Array.of(value) });
+  const frames = { dtype: "uint8" as const, shape: [1, 1, 1, 3], data: Uint8Array.of(1, 2, 3) };
+  const curves = { dtype: "float32" as const, shape: [1, 1], data: Float32Array.of(0) };
+  model.receive("film", { ...film, frames, positions: one(0), at: one(0), curves, note, error: null });
+  expect(root.textContent).toContain(note);
 });
 
 test("without images there is neither a place for them nor a start", () => {

@@ -317,6 +317,7 @@ export class MockGallery {
         curves: f32([curves.length, at.length], curves.flat()),
         partial: false,
         provenance: JSON.stringify({ objective: this.name(this.shown), seed: 0 }),
+        note: "",
         error: null,
         ...over,
       },

@@ -1,4 +1,4 @@
-"""The feature gallery's kernel side: batches, cache, cancel, images, mixtures, regions, sentences."""
+"""The feature gallery's kernel side: batches, cache, cancel, images, mixtures, sentences."""
 
 from __future__ import annotations
 
@@ -421,7 +421,7 @@ def test_the_workbench_sends_a_concept_vector(
     workbench.concept = "blue"
     press(workbench, "open", {"tool": "features"})
     assert list(gallery.own) == ["red in wide", "blue in wide"] and gallery.selected == 1
-    with pytest.raises(ConceptError, match="There is no concept 'bleu'. Did you mean"):
+    with pytest.raises(ConceptError, match=r"There is no concept 'bleu'\. Did you mean"):
         workbench.look_closer("bleu")
     press(workbench, "open", {"tool": "features", "open": False})
     assert gallery.comm is None

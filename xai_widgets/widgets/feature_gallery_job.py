@@ -235,7 +235,7 @@ class GalleryJob:
         finally:
             stream.close()
         for at, (index, record) in enumerate(records.items()):
-            record.visualisation = part_of(made, at)
+            record.finish(part_of(made, at))
             key = self._way.key(model, batch[index])
             gallery._engine.cache.put(key, record, record.nbytes)
         self._computed += len(batch)

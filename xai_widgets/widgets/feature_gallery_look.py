@@ -29,6 +29,7 @@ NO_FILM = {
     "curves": np.zeros((0, 0), np.float32),
     "partial": True,
     "provenance": "{}",
+    "note": "",
 }
 MIXTURES = 9
 N_EXCITING = 9
@@ -82,7 +83,9 @@ class Look:
     def __init__(self, gallery: "GalleryViews") -> None:
         self._gallery = gallery
         self._told: dict[str, dict[str, Any]] = {}  # the newest film, mixture, exciting images
-        self._sought: tuple[Any, ...] | None = None  # what is being looked for in the images
+        self._sought: Any = None  # what is being looked for in the images, and what was found
+        self._known: Any = None
+        self._mixing: Any = None
         self.found: list[Excited] = []
 
     def start(self) -> None:
@@ -110,7 +113,8 @@ class Look:
 
     def forget(self) -> None:
         """Let go of everything."""
-        self._told, self.found, self._sought = {}, [], None
+        self._told, self.found = {}, []
+        self._sought = self._known = self._mixing = None
 
     def _send(self, name: str, payload: dict[str, Any]) -> None:
         gallery = self._gallery
@@ -125,6 +129,10 @@ class Look:
     def _mix(self, page: Page, way: Way, index: int, other: int) -> None:
         """Compute a grid between two objectives, or take the one that is known."""
         gallery, cache = self._gallery, self._gallery._engine.cache
+        mixing = (page.key, index, other)
+        if self._mixing == mixing:
+            return
+        self._mixing = mixing
         found: list[Film] = []
 
         def steps() -> Steps:
@@ -149,11 +157,15 @@ class Look:
             yield
 
         def finish(outcome: Outcome) -> None:
+            if self._mixing != mixing:
+                return  # another one is mixed
+            self._mixing = None
             if found:
                 self._send("mixture", found[0].payload(page.key, index, other))
-            elif outcome.kind == "error":
+            else:
                 failed = {**NO_FILM, "key": page.key, "index": index, "other": other}
-                self._send("mixture", {**failed, "error": failure(outcome)["message"]})
+                said = failure(outcome)["message"] if outcome.error else "Cancelled."
+                self._send("mixture", {**failed, "error": said})
 
         gallery._submit("mixture", steps(), finish)
 
@@ -178,8 +190,7 @@ class Look:
         objective = objective_at(gallery, page, index)
         key = f"{page.kind} {page.layer or ''}"
         sought = (key, index, json.dumps(objective.to_dict(), sort_keys=True))
-        told = self._told.get("exciting")
-        if self._sought == sought or (told and told["key"] == key and told["index"] == index):
+        if sought in (self._sought, self._known):
             return
         self._sought = sought
         empty = {"key": key, "index": index, "done": 0, "total": len(images), "items": None}
@@ -193,11 +204,14 @@ class Look:
                 yield
 
         def finish(outcome: Outcome) -> None:
-            if self._sought == sought:
-                self._sought = None
-            if outcome.kind == "cancelled":
-                return
+            if self._sought != sought:
+                return  # another one is looked for
+            self._sought = None
             error = None if outcome.error is None else failure(outcome)["message"]
+            if outcome.kind == "cancelled":
+                error = "Cancelled before all images were looked at."
+            elif error is None:
+                self._known = sought
             items = None if error else [each.to_dict() for each in found]
             done = {"done": len(images), "items": items, "error": error}
             self.found = found

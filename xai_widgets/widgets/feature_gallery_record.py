@@ -54,6 +54,9 @@ class Optimised:
     @property
     def frames(self) -> list[tuple[int, Pixels]]:
         """The kept steps, and the newest one at their end."""
+        made = self.visualisation
+        if made is not None:
+            return list(zip(made.frame_steps.tolist(), made.frames[:, 0], strict=True))
         if self.newest is None or (self.kept and self.kept[-1][0] == self.newest[0]):
             return self.kept
         return [*self.kept, self.newest]
@@ -62,6 +65,14 @@ class Optimised:
     def nbytes(self) -> int:
         """Size of the frames in bytes."""
         return sum(frame.nbytes for _, frame in self.frames)
+
+    def finish(self, made: "Visualisation") -> None:
+        """Take a result of one picture, and let it hold the frames that were kept."""
+        steps, frames = zip(*self.frames, strict=True)
+        self.visualisation = replace(
+            made, frames=np.stack(frames)[:, None], frame_steps=np.array(steps)
+        )
+        self.kept.clear()
 
     def take(self, step: int, total: int, picture: npt.NDArray[np.float32], value: float) -> None:
         """Keep a picture [H, W, 3], 0..1, with its step and objective."""
@@ -79,23 +90,31 @@ def part_of(made: "Visualisation", place: int) -> "Visualisation":
     """Return one picture out of a batch, as if it had been optimised alone."""
     one = slice(place, place + 1)
     parts = getattr(made.objective, "parts", (made.objective,))
+    texts = tuple(made.texts)
     best = replace(
         made.best,
-        images=made.best.images[one],
+        images=made.best.images[one].copy(),
         values=made.best.values[one],
         steps=made.best.steps[one],
     )
     return replace(
         made,
-        images=made.images[one],
+        images=made.images[one].copy(),
         values=made.values[one],
         start_values=made.start_values[one],
         best=best,
         history=replace(made.history, values=made.history.values[:, one]),
         frames=made.frames[:, one],
         objective=parts[place],
-        texts=tuple(made.texts)[one],
+        texts=texts[one],
+        notes=tuple(note for note in made.notes if not _of_another(note, texts, place)),
     )
+
+
+def _of_another(note: str, texts: tuple[str, ...], place: int) -> bool:
+    """Tell whether a note is about other pictures of the batch."""
+    about = [text for text in texts if f" {text}:" in note]
+    return bool(about) and texts[place] not in about
 
 
 @dataclass(frozen=True)
@@ -118,6 +137,8 @@ class Film:
         The optimisation was cancelled.
     provenance
         How the pictures were made.
+    note
+        What the pictures are not, in sentences.
     """
 
     role: str
@@ -128,6 +149,7 @@ class Film:
     curves: npt.NDArray[np.float32]
     partial: bool
     provenance: dict[str, Any]
+    note: str = ""
 
     def payload(self, key: str, index: int, other: int | None = None) -> dict[str, Any]:
         """Return the payload of a `film` message."""
@@ -143,6 +165,7 @@ class Film:
             "curves": self.curves,
             "partial": self.partial,
             "provenance": json.dumps(self.provenance),
+            "note": self.note,
             "error": None,
         }
 
@@ -161,6 +184,7 @@ def film_of(record: Optimised, name: str) -> Film:
         values[None],
         made is None,
         known if made is None else {"objective": name, **made.provenance},
+        "" if made is None else " ".join(made.notes),
     )
 
 

@@ -143,8 +143,8 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
         }
 
     def _on_cancel(self, message: Message) -> None:
-        self._engine.cancel(self._owner, "pictures")
-        self._engine.cancel(self._owner, "look")
+        for lane in ("pictures", "mixture", "exciting"):
+            self._engine.cancel(self._owner, lane)
 
     def _on_retry(self, message: Message) -> None:
         self._start()

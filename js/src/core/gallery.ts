@@ -83,6 +83,8 @@ export interface Film {
   partial: boolean;
   /** JSON, for the file that is saved. */
   provenance: string;
+  /** What the pictures are not; mostly nothing. */
+  note: string;
   /** Why there is no mixture; then there are no frames. */
   error: string | null;
 }

@@ -136,7 +136,7 @@ export function detail(store: GalleryStore, below: HTMLElement, signal: AbortSig
 
   function drawCurve(): void {
     if (film) {
-      const { at: positions, curves, names, role } = film;
+      const { at: positions, curves, names, role, note } = film;
       const [lines, n] = curves.shape;
       const kinds = ["target", "contrast"];
       curve.set(
@@ -147,7 +147,7 @@ export function detail(store: GalleryStore, below: HTMLElement, signal: AbortSig
           values: [...curves.data.subarray(i * n, (i + 1) * n)],
         })),
       );
-      curve.setWords(role === "steps" ? "at each step" : "");
+      curve.setWords(note || (role === "steps" ? "at each step" : ""));
       return;
     }
     const tile = store.shown === null ? undefined : store.tiles.get(store.shown);
