@@ -432,6 +432,7 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_the_state_stays(make: Mak
     gallery = make()
     bad: list[tuple[str, Any, str]] = [
         ("kind", "neurons", "use one of"),
+        ("kind", "own", "No objectives of your own were given"),
         ("layer", "wode", "Did you mean 'wide'"),
         ("page", -1, "count from 0"),
         ("start", 17, "has no image 17: it has 6"),
@@ -486,6 +487,32 @@ def test_a_model_without_gradients_gets_a_sentence(make: Make, recorded: Recorde
     with pytest.raises(MethodError, match="The feature gallery cannot be opened"):
         explorer.look_closer("features")
     explorer.close()
+
+
+def test_channels_that_answer_to_nothing_stop_no_others(make: Make, recorded: Recorded) -> None:
+    class Dead(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.relu = nn.Conv2d(3, 20, 3, 2, 1), nn.ReLU()
+            self.head = nn.Linear(20, 4)
+            with torch.no_grad():
+                self.stem.bias[8:16] = -100.0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.relu(self.stem(x)).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model = xw.load(Dead().eval(), labels=LABELS, input_size=(24, 24))
+    gallery = make(model, images=None, layer="relu")
+    assert recorded.final(1)["kind"] == "result"
+    assert done(recorded, 1) == list(range(20))
+    after = len(recorded.messages)
+    gallery.selected = 9
+    assert "no gradient comes back" in film(recorded, after)["note"]
+    with pytest.raises(XaiError, match="no gradient comes back"):
+        gallery.visualisation
+    gallery.layer = "head"  # a layer that returns a vector
+    assert gallery.visualisation.texts == ("channel 0 in head",)
 
 
 def test_an_objective_that_is_not_a_number_is_told(make: Make, recorded: Recorded) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from traitlets import observe
 
+from xai_widgets.errors import XaiError
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget, LayerTarget, resolve_target
@@ -296,6 +297,8 @@ class FeatureGallery(GalleryViews):
 
         def found() -> "Visualisation | None":
             record = self.record(self.shown)
+            if record is not None and record.failure:
+                raise XaiError(record.failure)
             return None if record is None else record.visualisation
 
         return self._waited(found)

@@ -176,7 +176,7 @@ class GalleryJob:
         if kind == "channels":
             items: dict[int, Any] = {}
         if kind == "channels":
-            items = {index: objectives.channel(str(layer), index) for index in chosen}
+            items = {index: channel(gallery.model, str(layer), index) for index in chosen}
         elif kind == "classes":
             items = {index: objectives.class_score(index) for index in chosen}
         else:
@@ -232,6 +232,14 @@ class GalleryJob:
                 yield
         except StopIteration as stop:
             made = stop.value
+        except MethodError as error:
+            if not all(record.newest for record in records.values()) or len(batch) == total:
+                raise
+            # None of these answers to anything; the others of the page may.
+            for record in records.values():
+                record.failure = str(error)
+            gallery.keep(records, True, self._revision)
+            return
         finally:
             stream.close()
         for at, (index, record) in enumerate(records.items()):
@@ -273,8 +281,18 @@ def objective_at(gallery: "GalleryViews", page: Page, index: int) -> "Objective"
             f"There is no {what[page.kind]} {index}: there are {len(names)}, counted from 0."
         )
     if page.kind == "channels":
-        return objectives.channel(str(page.layer), index)
+        return channel(gallery.model, str(page.layer), index)
     return objectives.class_score(index) if page.kind == "classes" else gallery._own[index][1]
+
+
+def channel(model: ExplainableModel, layer: str, index: int) -> "Objective":
+    """Return a channel of a layer, of one that returns a vector too."""
+    from xai_widgets.features import objectives
+
+    if layer in [each.name for each in model.layers]:
+        return objectives.channel(layer, index)
+    unit = [float(each == index) for each in range(model.layer(layer).shape[-1])]
+    return objectives.direction(layer, unit, name=f"channel {index}")
 
 
 @dataclass(frozen=True, eq=False)

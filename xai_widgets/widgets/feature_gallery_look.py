@@ -96,7 +96,9 @@ class Look:
             if page is None or way is None or index is None:
                 return
             record = gallery.record(index)
-            if record is not None and (record.visualisation is not None or gallery.ended):
+            if record is not None and (
+                record.visualisation is not None or record.failure or gallery.ended
+            ):
                 self._send(
                     "film",
                     film_of(record, page.title(index, gallery.names)).payload(page.key, index),

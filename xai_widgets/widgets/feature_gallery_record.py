@@ -36,6 +36,8 @@ class Optimised:
         (step, objective) as far as they were told.
     visualisation
         The same as `visualise` returns it, once it is done; None after a cancel.
+    failure
+        Why there is none, where no gradient comes back to the picture.
     """
 
     total: int = 1
@@ -43,6 +45,7 @@ class Optimised:
     newest: tuple[int, Pixels] | None = None
     history: list[tuple[int, float]] = field(default_factory=list)
     visualisation: "Visualisation | None" = None
+    failure: str = ""
     _due: int = 0
 
     @property
@@ -174,7 +177,7 @@ def film_of(record: Optimised, name: str) -> Film:
     """Return the steps of an optimisation, as far as it came."""
     steps, values = np.array(record.history, dtype=np.float32).T
     made = record.visualisation
-    known = {"objective": name, "note": "cancelled before the last step"}
+    known = {"objective": name, "note": record.failure or "cancelled before the last step"}
     return Film(
         "steps",
         (name,),
@@ -182,9 +185,9 @@ def film_of(record: Optimised, name: str) -> Film:
         np.array([step for step, _ in record.frames], dtype=np.float32),
         steps,
         values[None],
-        made is None,
+        made is None and not record.failure,
         known if made is None else {"objective": name, **made.provenance},
-        "" if made is None else " ".join(made.notes),
+        record.failure if made is None else " ".join(made.notes),
     )
 
 

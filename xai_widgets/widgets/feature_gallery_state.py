@@ -128,6 +128,11 @@ class GalleryState(traitlets.HasTraits):
         value = str(proposal["value"])
         if value not in KINDS:
             raise StateError(f"kind cannot be {value!r}: use one of {KINDS}.")
+        if value == "own" and not self._own:
+            raise StateError(
+                "No objectives of your own were given: use add(objective, name), or give some as "
+                "`objective`."
+            )
         return value
 
     @validate("layer")

@@ -115,7 +115,7 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
         """Yield what there is of all pictures, those at the same step together."""
         groups: dict[Any, dict[int, Optimised]] = {}
         for index, record in self._records.items():
-            step, done = record.history[-1][0], record.visualisation is not None
+            step, done = record.history[-1][0], bool(record.visualisation or record.failure)
             groups.setdefault((step, record.total, done), {})[index] = record
         for (_, _, done), records in groups.items():
             payload = features_payload(records, self.shown, done)
