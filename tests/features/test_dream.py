@@ -79,6 +79,7 @@ def test_a_cancelled_dream_is_shown_at_its_full_size(model: xw.ExplainableModel)
     assert (step.done, step.total, step.octave) == (2, 12, 0)
     assert step.result.image.shape == step.result.start.shape == (40, 50, 3)
     assert not np.array_equal(step.result.image, step.result.start)
+    assert len(step.result.values) == 2 and len(step.result.frames) == 1
 
 
 def test_frames_are_the_start_and_the_ends_of_octaves(model: xw.ExplainableModel) -> None:

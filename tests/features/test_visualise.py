@@ -72,6 +72,10 @@ def test_closing_a_stream_keeps_the_best_so_far(model: xw.ExplainableModel) -> N
     stream = visualise_stream(model, [0, 1], n_steps=30, every=2, learning_rate=0.3)
     steps = [next(stream) for _ in range(9)]
     stream.close()
+    early = steps[2].result  # an early step stays what it was
+    np.testing.assert_array_equal(early.history.steps, [0, 2, 4])
+    np.testing.assert_array_equal(early.values, steps[2].values)
+    np.testing.assert_array_equal(early.images, np.rint(steps[2].images * 255))
     kept = steps[-1].result
     every = np.stack([step.values for step in steps])
     np.testing.assert_array_equal(kept.best.values, every.max(axis=0))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -193,13 +193,13 @@ def deep_dream_stream(
     values: list[float] = []
     frames: list[npt.NDArray[np.uint8]] = []
 
-    def so_far(picture: Values) -> Dream:
+    def so_far(picture: Values, n_values: int, n_frames: int) -> Dream:
         image = _pixels(colours, resized(picture, sizes[-1]))
         return Dream(
             image=image,
             start=_pixels(colours, resized(start, sizes[-1])),
-            values=np.array(values, dtype=np.float32),
-            frames=tuple(frames),
+            values=np.array(values[:n_values], dtype=np.float32),
+            frames=tuple(frames[:n_frames]),
             text=goal.text(loaded.labels),
             notes=() if colours.note is None else (colours.note,),
             provenance=provenance_of(loaded, "deep_dream", settings, time.perf_counter() - started),
@@ -227,20 +227,25 @@ def deep_dream_stream(
                     raise MethodError(NOTHING.format(what=goal.text(loaded.labels)))
                 shown = colours.shown(picture[None])[0]
                 frames.append(_pixels(colours, picture))
-                yield DreamStep(0, total, 0, shown, value, _later(so_far, picture))
+                yield DreamStep(
+                    0, total, 0, shown, value, partial(so_far, picture, len(values), len(frames))
+                )
             picture = np.clip(picture + gradient * (length / max(strength, 1e-12)), 0, 1)
             done += 1
             values.append(value)
             shown = colours.shown(picture[None])[0]
             if done % n_steps == 0:
                 frames.append(_pixels(colours, picture))
-            yield DreamStep(done, total, octave, shown, value, _later(so_far, picture))
+            yield DreamStep(
+                done,
+                total,
+                octave,
+                shown,
+                value,
+                partial(so_far, picture, len(values), len(frames)),
+            )
         detail = picture - base
-    return so_far(picture)
-
-
-def _later(make: Callable[[Values], Dream], picture: Values) -> Callable[[], Dream]:
-    return lambda: make(picture)
+    return so_far(picture, len(values), len(frames))
 
 
 def _gradient_of(

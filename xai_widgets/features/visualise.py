@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -244,13 +244,12 @@ class _Kept:
         self._steps: list[int] = []
         self._values: list[Values] = []
         self._best: Best | None = None
-        self._last: npt.NDArray[np.uint8] | None = None
+        self.result: Callable[[], Visualisation]
 
     def add(self, point: Point) -> Step:
         """Keep a point, and return it as people see it."""
         shown = self._problem.input_map.shown(point.pictures)
         pixels = np.rint(shown * 255).astype(np.uint8)
-        self._last = pixels
         self._steps.append(point.done)
         self._values.append(point.values)
         if point.done in self._framed:
@@ -266,23 +265,27 @@ class _Kept:
                 np.where(better, point.values, self._best.values),
                 np.where(better, steps, self._best.steps),
             )
-        return Step(point.done, self._total, shown, point.values, self.result)
+        so_far = partial(self._result, self._best, pixels, len(self._steps), len(self._frames))
+        self.result = so_far
+        return Step(point.done, self._total, shown, point.values, so_far)
 
-    def result(self) -> Visualisation:
-        """Return what there is."""
-        assert self._best is not None and self._last is not None
+    def _result(
+        self, best: Best, last: npt.NDArray[np.uint8], n_points: int, n_frames: int
+    ) -> Visualisation:
+        """Return what there was after so many points."""
         goal, labels = self._problem.objective, self._problem.model.labels
-        parts = goal.parts if isinstance(goal, OneEach) else (goal,) * len(self._last)
-        frames = list(self._frames)
-        if frames[-1][0] != self._steps[-1]:
-            frames.append((self._steps[-1], self._last))
+        parts = goal.parts if isinstance(goal, OneEach) else (goal,) * len(last)
+        steps, values = self._steps[:n_points], self._values[:n_points]
+        frames = self._frames[:n_frames]
+        if frames[-1][0] != steps[-1]:
+            frames.append((steps[-1], last))
         texts = tuple(part.text(labels) for part in parts)
         return Visualisation(
-            images=self._last,
-            values=self._values[-1],
-            start_values=self._values[0],
-            best=self._best,
-            history=History(np.array(self._steps), np.stack(self._values)),
+            images=last,
+            values=values[-1],
+            start_values=values[0],
+            best=best,
+            history=History(np.array(steps), np.stack(values)),
             frames=np.stack([pixels for _, pixels in frames]),
             frame_steps=np.array([step for step, _ in frames]),
             objective=goal,

@@ -59,7 +59,8 @@ class KerasLayers(ExplainableModel):
         def traced(*arrays: Any) -> tuple[Any, ...]:
             return step(look, *arrays)
 
-        eager = isinstance(self._runner(self.input_shape), KerasEager)
+        with self.lock, tf.device(self._device):
+            eager = isinstance(self._runner(self.input_shape), KerasEager)
         function = traced if eager else tf.function(traced, autograph=False)
 
         def run(*arrays: Any) -> tuple[Any, ...]:
