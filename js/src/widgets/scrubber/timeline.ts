@@ -104,11 +104,11 @@ export function timeline(state: ViewState, go: (position: number) => void, extra
   return {
     root: h(
       "div",
-      { class: "xaiw-timeline", role: "group", "aria-label": "Path" },
+      { class: "xaiw-timeline xaiw-player", role: "group", "aria-label": "Path" },
       play,
       h("label", { class: "xaiw-slider" }, input),
-      h("span", { class: "xaiw-step-text", "aria-hidden": "true" }, step, score),
-      h("span", { class: "xaiw-timeline-end" }, speed, extra),
+      h("span", { class: "xaiw-step-text xaiw-player-words", "aria-hidden": "true" }, step, score),
+      h("span", { class: "xaiw-timeline-end xaiw-player-end" }, speed, extra),
     ),
     update() {
       const { stack } = state;
