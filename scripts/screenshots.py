@@ -132,6 +132,20 @@ STUDIES = {
     f"comparison-{study}": COMPARISON.removesuffix("comparison\n") + SHOW_STUDY.format(study=study)
     for study in ("pair", "curves", "sanity", "agreement")
 }
+GALLERY = """
+import xai_widgets as xw
+data = xw.demo.dataset("animals", n=60, seed=3)
+gallery = xw.FeatureGallery(
+    xw.demo.model("animals"), data.images, layer="stage2", selected=5, parameters={"n_steps": 64})
+gallery
+"""
+GALLERY_CLASSES = """
+import xai_widgets as xw
+data = xw.demo.dataset("animals", n=60, seed=3)
+gallery = xw.FeatureGallery(
+    xw.demo.model("animals"), data.images, objective="zebra", parameters={"n_steps": 64})
+gallery
+"""
 WIDGETS = {
     "explorer": EXPLORER,
     "workbench": WORKBENCH,
@@ -143,6 +157,8 @@ WIDGETS = {
     "scrubber-draws": DRAWS,
     "scrubber-adaptive": ADAPTIVE,
     "explorer-closer": CLOSER,
+    "gallery": GALLERY,
+    "gallery-classes": GALLERY_CLASSES,
     "segmentation": SEGMENTATION,
     "readiness": READINESS,
     "readiness-healthy": HEALTHY,
@@ -166,7 +182,7 @@ def main() -> int:
                 lab = Lab(server, browser, name)
                 for size, width in WIDTHS_PX.items():
                     page = lab.open([code], width=width, height=2400, device_pixel_ratio=2)
-                    page.wait_for_state("idle")
+                    page.wait_for_state("idle", timeout_s=300)
                     if "scrubber" in name:  # in the middle of the path, where there is most to see
                         slider = page.widget.get_by_role("slider", name="Step of the path")
                         slider.focus()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.comparison import Comparison
     from xai_widgets.widgets.concept_workbench import ConceptWorkbench
     from xai_widgets.widgets.explorer import Explorer, explore
+    from xai_widgets.widgets.feature_gallery import FeatureGallery
     from xai_widgets.widgets.path_scrubber import PathScrubber
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
 
@@ -48,6 +49,7 @@ _HOMES = {
     "ExplainableModel": "xai_widgets.models.base",
     "Explanation": "xai_widgets.explanation",
     "Explorer": "xai_widgets.widgets.explorer",
+    "FeatureGallery": "xai_widgets.widgets.feature_gallery",
     "ImageSet": "xai_widgets.models.images",
     "PathScrubber": "xai_widgets.widgets.path_scrubber",
     "Preprocessing": "xai_widgets.models.preprocessing",
@@ -77,6 +79,7 @@ __all__ = [
     "ExplainableModel",
     "Explanation",
     "Explorer",
+    "FeatureGallery",
     "FunctionTarget",
     "ImageSet",
     "LayerTarget",

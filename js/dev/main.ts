@@ -2,11 +2,13 @@
 import createAttention from "../src/widgets/attention/index";
 import createComparison from "../src/widgets/comparison/index";
 import create from "../src/widgets/explorer/index";
+import createGallery from "../src/widgets/gallery/index";
 import createReadiness from "../src/widgets/readiness/index";
 import createScrubber from "../src/widgets/scrubber/index";
 import createWorkbench from "../src/widgets/workbench/index";
 import { type AttentionOptions, MockAttention } from "../tests/mock_attention";
 import { TRAITS as COMPARED, type ComparisonOptions, MockComparison } from "../tests/mock_comparison";
+import { TRAITS as GALLERY_TRAITS, type GalleryOptions, MockGallery } from "../tests/mock_gallery";
 import { type KernelOptions, MockKernel, manyMethods } from "../tests/mock_kernel";
 import { MockModel } from "../tests/mock_model";
 import { MockChecker, REPORTS } from "../tests/mock_report";
@@ -105,8 +107,21 @@ const COMPARISON: Record<string, ComparisonOptions & { traits?: Partial<typeof C
   "comparison-agreement": { images: 2, traits: { study: "agreement" } },
 };
 if (comparison) model.state = { ...COMPARED, ...COMPARISON[comparison]?.traits };
+const gallery = scene.startsWith("gallery") ? scene : null;
+const GALLERY: Record<string, GalleryOptions & { traits?: Partial<typeof GALLERY_TRAITS> }> = {
+  gallery: { channels: 128, side: 64, images: 12, traits: { selected: 6 } },
+  "gallery-busy": { manual: true, channels: 64, side: 64 },
+  "gallery-mix": { side: 64, traits: { selected: 6, mix_with: 8 } },
+  "gallery-classes": { side: 64, images: 0, own: ["stripes"], traits: { kind: "classes" } },
+  "gallery-region": { side: 64, traits: { region: RULER } },
+  "gallery-none": {
+    error: "The output of layer “pool” has no channels: choose a layer with height, width and channels.",
+  },
+  "gallery-refused": { never: true, error: "Pictures are made by gradients, and this model only predicts." },
+};
+if (gallery) model.state = { ...GALLERY_TRAITS, ...GALLERY[gallery]?.traits };
 const kernel =
-  scene === "connecting" || checked || attention || scrubber || workbench || comparison
+  scene === "connecting" || checked || attention || scrubber || workbench || comparison || gallery
     ? null
     : new MockKernel(model, options[scene]);
 const host = document.getElementById("host") as HTMLElement;
@@ -114,7 +129,20 @@ host.style.maxWidth = `${query.get("width") ?? 1120}px`;
 
 const styles = document.createElement("link");
 styles.rel = "stylesheet";
-styles.href = `out/${checked ? "readiness" : attention ? "attention" : scrubber ? "scrubber" : workbench ? "workbench" : comparison ? "comparison" : "explorer"}.css`;
+const sheet = checked
+  ? "readiness"
+  : attention
+    ? "attention"
+    : scrubber
+      ? "scrubber"
+      : workbench
+        ? "workbench"
+        : comparison
+          ? "comparison"
+          : gallery
+            ? "gallery"
+            : "explorer";
+styles.href = `out/${sheet}.css`;
 document.head.append(styles);
 const widget = checked
   ? createReadiness()
@@ -126,12 +154,15 @@ const widget = checked
         ? createWorkbench()
         : comparison
           ? createComparison()
-          : create();
+          : gallery
+            ? createGallery()
+            : create();
 if (scrubber) new MockScrubber(model, SCRUBBER[scrubber]);
 if (workbench) new MockWorkbench(model, { module: SCORES, ...WORKBENCH[workbench] });
 const compared = comparison
   ? new MockComparison(model, { module: STUDIES, ...COMPARISON[comparison] })
   : null;
+if (gallery) new MockGallery(model, GALLERY[gallery]);
 if (attention) new MockAttention(model, ATTENTION[attention]);
 const waits = checked === "busy" || checked === "error";
 const checker = checked ? new MockChecker(model, REPORTS[waits ? "lost" : checked](), waits) : null;

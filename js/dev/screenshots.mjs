@@ -36,6 +36,7 @@ await esbuild.build({
     { in: resolve(dev, "../src/widgets/scrubber/scrubber.css"), out: "scrubber" },
     { in: resolve(dev, "../src/widgets/workbench/workbench.css"), out: "workbench" },
     { in: resolve(dev, "../src/widgets/comparison/comparison.css"), out: "comparison" },
+    { in: resolve(dev, "../src/widgets/gallery/gallery.css"), out: "gallery" },
   ],
   outdir: out,
   bundle: true,

@@ -94,6 +94,7 @@ test("a host that fails is told with the same sentence, an error of the kernel w
 
 test("there is no button for what the model cannot do", () => {
   expect(button(view.root, "Path scrubber").hidden).toBe(false);
+  expect(button(view.root, "Features").hidden).toBe(false);
   expect(button(view.root, "Attention").hidden).toBe(true); // the mock's network has none
 });
 

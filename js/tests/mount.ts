@@ -16,8 +16,11 @@ import createWorkbench from "../src/widgets/workbench/index";
 import "../src/widgets/comparison/comparison.css";
 import "../src/widgets/studies/studies.css";
 import createComparison from "../src/widgets/comparison/index";
-import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { TRAITS as COMPARED, type ComparisonOptions, MockComparison } from "./mock_comparison";
+import "../src/widgets/gallery/gallery.css";
+import createGallery from "../src/widgets/gallery/index";
+import { type AttentionOptions, MockAttention } from "./mock_attention";
+import { TRAITS as GALLERY_TRAITS, type GalleryOptions, MockGallery } from "./mock_gallery";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
@@ -102,13 +105,18 @@ export function mountScrubber(
 
 /** The concept workbench over a made-up shelf; the scores' code is waited for. */
 export async function mountWorkbench(
-  options: WorkbenchOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+  options: WorkbenchOptions & {
+    traits?: Record<string, unknown>;
+    width?: number;
+    silent?: boolean;
+    host?: object;
+  } = {},
 ): Promise<View & { model: MockModel; kernel: MockWorkbench }> {
   const model = new MockModel();
   model.state = { ...TRAITS, ...options.traits };
   const kernel = new MockWorkbench(model, options);
   if (options.silent) model.onSend = () => {};
-  const view = show(createWorkbench(), model, options.width);
+  const view = show(createWorkbench(), model, options.width, options.host);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
   return { model, kernel, ...view };
 }
@@ -124,6 +132,17 @@ export async function mountComparison(
   const view = show(createComparison(), model, options.width);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-studies")).toBeTruthy();
   return { model, kernel, ...view };
+}
+
+/** The feature gallery over made-up features. */
+export function mountGallery(
+  options: GalleryOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): View & { model: MockModel; kernel: MockGallery } {
+  const model = new MockModel();
+  model.state = { ...GALLERY_TRAITS, ...options.traits };
+  const kernel = new MockGallery(model, options);
+  if (options.silent) model.onSend = () => {};
+  return { model, kernel, ...show(createGallery(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {

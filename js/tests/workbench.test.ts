@@ -477,3 +477,34 @@ test("? opens the list of keys, and page keys turn the images", () => {
   keys("PageUp", "PageUp");
   expect(view.model.state.image_index).toBe(0);
 });
+
+test("what the concept looks for is asked of the kernel each time, and shown below", async () => {
+  const drawn: string[] = [];
+  const host = {
+    getWidget: async (reference: string) => ({
+      render: async ({ el }: { el: HTMLElement }) => {
+        drawn.push(reference);
+        el.textContent = `view of ${reference}`;
+      },
+    }),
+  };
+  const hosted = await mountWorkbench({ host });
+  const ask = button(hosted.root, "What does it look for?");
+  ask.click();
+  const asked = () => hosted.model.sent.filter(({ kind }) => kind === "open").map(({ payload }) => payload);
+  expect(asked()).toEqual([{ tool: "features", open: true }]);
+  hosted.model.receive("opened", { tools: { features: { model: "g1", error: null } } });
+  await frames();
+  expect(drawn).toEqual(["anywidget:g1"]);
+  expect(ask.getAttribute("aria-expanded")).toBe("true");
+  ask.click(); // another concept: the kernel adds it to the gallery that is open
+  expect(asked()).toHaveLength(2);
+  const below = find(hosted.host, ".xaiw-companion");
+  expect(below.textContent).toContain("view of anywidget:g1");
+  button(below, "Close").click();
+  expect(asked()[2]).toEqual({ tool: "features", open: false });
+  hosted.model.receive("opened", {
+    tools: { features: { model: null, error: "\u201cruler\u201d has no vector yet: press Test." } },
+  });
+  expect(below.textContent).toContain("has no vector yet: press Test");
+});

@@ -17,7 +17,7 @@ BUNDLE_LIMIT_BYTES = 100 * 1024
 WEIGHTS_LIMIT_BYTES = 4_000_000
 BUNDLES = tuple(
     f"{name}.{suffix}"
-    for name in ("attention", "explorer", "readiness", "report", "scrubber")
+    for name in ("attention", "explorer", "gallery", "readiness", "report", "scrubber")
     for suffix in ("js", "css")
 )
 

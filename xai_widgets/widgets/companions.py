@@ -1,29 +1,50 @@
-"""The tools that are open below an Explorer: they look closer at what it shows, and follow it."""
+"""The tools that are open below another: they look closer at what it shows, and follow it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xai_widgets.errors import MethodError, XaiError
 from xai_widgets.explainers.registry import find
+from xai_widgets.models.base import ExplainableModel
 from xai_widgets.widgets.pictured import PicturedWidget
 
 if TYPE_CHECKING:
     from xai_widgets.widgets.explorer import Explorer
 
-NEEDS = {"scrubber": "integrated_gradients", "attention": "attention_rollout"}
+NEEDS = {
+    "scrubber": "integrated_gradients",
+    "attention": "attention_rollout",
+    "features": "integrated_gradients",
+}
 """Which method's needs a tool has."""
+NAMES = {"features": "feature gallery"}
 KEPT = ("layer", "head", "query")
 
 
 class Companions:
-    """Opens tools for an Explorer, one of each kind, and closes them with it.
+    """Opens tools for another, one of each kind, and closes them with it.
 
     The browser is told which there are by the ids of their models, and draws them below.
+
+    Parameters
+    ----------
+    model
+        What all of them are about.
+    makers
+        What makes a tool, by name.
+    tell
+        Sends the payload of an `opened` message.
     """
 
-    def __init__(self, explorer: "Explorer", tell: Callable[[dict[str, Any]], None]) -> None:
-        self._explorer = explorer
+    def __init__(
+        self,
+        model: Callable[[], ExplainableModel],
+        makers: Mapping[str, Callable[[], PicturedWidget]],
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._model = model
+        self._makers = makers
         self._tell = tell
         self._tools: dict[str, PicturedWidget] = {}
         self._errors: dict[str, str] = {}
@@ -45,15 +66,17 @@ class Companions:
         XaiError
             If there is no such tool, or the model has not what it needs.
         """
-        if name not in NEEDS:
-            raise XaiError(f"There is no tool {name!r}: open one of {', '.join(NEEDS)}.")
-        reason = self._explorer.model.capabilities.reason(find(NEEDS[name]).needs)
+        if name not in self._makers:
+            raise XaiError(f"There is no tool {name!r}: open one of {', '.join(self._makers)}.")
+        reason = self._model().capabilities.reason(find(NEEDS[name]).needs)
         if reason is not None:
-            raise MethodError(f"The {name} cannot be opened for this model. {reason}")
+            called = NAMES.get(name, name)
+            raise MethodError(f"The {called} cannot be opened for this model. {reason}")
         with self._lock:
             if name not in self._tools:
                 self._errors.pop(name, None)
-                self._tools[name] = self._scrubber() if name == "scrubber" else self._attention()
+                tool = self._tools[name] = self._makers[name]()
+                tool.when_closed(lambda: self._gone(tool))
                 self._tell(self.payload())
             return self._tools[name]
 
@@ -65,8 +88,12 @@ class Companions:
             else:
                 self.close(name)
         except XaiError as error:
-            self._errors[name] = str(error)
-            self._tell(self.payload())
+            self.refuse(name, error)
+
+    def refuse(self, name: str, error: XaiError) -> None:
+        """Tell why a tool is not there."""
+        self._errors[name] = str(error)
+        self._tell(self.payload())
 
     def close(self, name: str) -> None:
         """Close a tool if it is open."""
@@ -83,35 +110,6 @@ class Companions:
         for name in tuple(self._tools):
             self.close(name)
 
-    def _scrubber(self) -> PicturedWidget:
-        from xai_widgets.widgets.path_scrubber import PathScrubber
-
-        scrubber = PathScrubber.of(self._explorer)
-        scrubber.when_closed(lambda: self._gone(scrubber))
-        return scrubber
-
-    def _attention(self, **traits: Any) -> PicturedWidget:
-        from xai_widgets.widgets.attention_view import AttentionView
-
-        explorer = self._explorer
-        view = AttentionView(explorer.model, explorer.images[explorer.image_index], **traits)
-        view.when_closed(lambda: self._gone(view))
-        return view
-
-    def image_changed(self) -> None:
-        """Let the attention of another picture take its place; the scrubber follows by itself."""
-        with self._lock:
-            view = self._tools.pop("attention", None)
-            if view is None:
-                return
-            try:
-                kept = {name: getattr(view, name) for name in KEPT}
-                self._tools["attention"] = self._attention(**kept)
-            except XaiError as error:  # the Explorer tells it as well, and goes on
-                self._errors["attention"] = str(error)
-            view.close()
-            self._tell(self.payload())
-
     def _gone(self, tool: PicturedWidget) -> None:
         """Let go of a tool that was closed from elsewhere."""
         with self._lock:
@@ -119,3 +117,47 @@ class Companions:
                 if known is tool:
                     del self._tools[name]
                     self._tell(self.payload())
+
+
+class ExplorerCompanions(Companions):
+    """The tools below an Explorer."""
+
+    def __init__(self, explorer: "Explorer", tell: Callable[[dict[str, Any]], None]) -> None:
+        self._explorer = explorer
+        makers = {
+            "scrubber": self._scrubber,
+            "attention": self._attention,
+            "features": self._features,
+        }
+        super().__init__(lambda: explorer.model, makers, tell)
+
+    def _scrubber(self) -> PicturedWidget:
+        from xai_widgets.widgets.path_scrubber import PathScrubber
+
+        return PathScrubber.of(self._explorer)
+
+    def _features(self) -> PicturedWidget:
+        from xai_widgets.widgets.feature_gallery import FeatureGallery
+
+        return FeatureGallery.of(self._explorer)
+
+    def _attention(self, **traits: Any) -> PicturedWidget:
+        from xai_widgets.widgets.attention_view import AttentionView
+
+        explorer = self._explorer
+        return AttentionView(explorer.model, explorer.images[explorer.image_index], **traits)
+
+    def image_changed(self) -> None:
+        """Show the attention of another picture; the other tools follow by themselves."""
+        with self._lock:
+            view = self._tools.pop("attention", None)
+            if view is None:
+                return
+            try:
+                kept = {name: getattr(view, name) for name in KEPT}
+                tool = self._tools["attention"] = self._attention(**kept)
+                tool.when_closed(lambda: self._gone(tool))
+            except XaiError as error:  # the Explorer tells it as well, and goes on
+                self._errors["attention"] = str(error)
+            view.close()
+            self._tell(self.payload())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from xai_widgets.models.loading import load
 from xai_widgets.widgets.base import StateError, failure
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.concept_edits import Editor
+from xai_widgets.widgets.concept_features import ConceptFeatures
 from xai_widgets.widgets.concept_images import ClassImages
 from xai_widgets.widgets.concept_job import ConceptJob
 from xai_widgets.widgets.concept_pictures import Pictures
@@ -33,6 +34,9 @@ from xai_widgets.widgets.describe import layer_record, setup
 from xai_widgets.widgets.edit_queue import EditQueue
 from xai_widgets.widgets.engine import Outcome, Task
 from xai_widgets.widgets.protocol import FINAL_KINDS, Message
+
+if TYPE_CHECKING:
+    from xai_widgets.widgets.feature_gallery import FeatureGallery
 
 PATIENCE_SECONDS = 5.0
 DEFAULT_FOLDER = "concepts"
@@ -122,6 +126,8 @@ class ConceptWorkbench(WorkbenchReading):
         self._scored: Scored | None = None
         self._edits, self._reading = EditQueue(), EditQueue("xai-widgets-reading")
         super().__init__(loaded, **traits)
+        self._features = ConceptFeatures(self, lambda told: self._reply("opened", told))
+        self.when_closed(self._features.close_all)
         self._suggesting = Suggesting(self)
         self._start()
 
@@ -234,6 +240,32 @@ class ConceptWorkbench(WorkbenchReading):
         """
         return self._suggesting.wait(concept)
 
+    def look_closer(self, concept: str | None = None) -> "FeatureGallery":
+        """Show what a concept's vector looks for, in a feature gallery below.
+
+        Parameters
+        ----------
+        concept
+            Its name; by default the one that is shown.
+
+        Returns
+        -------
+        FeatureGallery
+            The one that is open already, if there is one, to which the vector is added.
+
+        Raises
+        ------
+        XaiError
+            If the concept was not tested yet, so that it has no vector, or could not be.
+        """
+        return self._features.send(concept)
+
+    @property
+    def vectors_found(self) -> Mapping[tuple[str, str], npt.NDArray[np.float32]]:
+        """The vectors of the test on screen; empty without one, waits for nothing."""
+        scored = self._scored
+        return {} if scored is None else scored.vectors
+
     def refresh(self) -> None:
         """Show what was changed in the store from Python, or by another kernel."""
         self._edit({"op": "refresh"})
@@ -310,6 +342,8 @@ class ConceptWorkbench(WorkbenchReading):
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
             self._suggesting.tell()
+            if self._features.payload()["tools"]:
+                self._reply("opened", self._features.payload(), self._revision)
 
     def _about(self) -> dict[str, Any]:
         """Return the payload of the `setup` message."""
@@ -324,6 +358,11 @@ class ConceptWorkbench(WorkbenchReading):
 
     def _on_retry(self, message: Message) -> None:
         self._start()
+
+    def _on_open(self, message: Message) -> None:
+        self._features.ask(
+            str(message.payload.get("tool")), bool(message.payload.get("open", True))
+        )
 
     def _on_suggest(self, message: Message) -> None:
         self._suggesting.start(message.payload.get("concept"))

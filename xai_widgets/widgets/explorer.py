@@ -17,7 +17,7 @@ from xai_widgets.superpixels import LabelMap, segment
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.checking import checked, report_payload
-from xai_widgets.widgets.companions import Companions
+from xai_widgets.widgets.companions import ExplorerCompanions
 from xai_widgets.widgets.describe import first_method, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
 from xai_widgets.widgets.explorer_job import ExplorerJob, Request, Shown
@@ -91,7 +91,7 @@ class Explorer(ExplorerState, PicturedWidget):
         self.functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._checked: dict[str, Any] | None = None
         self._checking: dict[str, Any] | None = None  # progress of the running check
-        self._companions = Companions(self, self._tell_opened)
+        self._companions = ExplorerCompanions(self, self._tell_opened)
         self.when_closed(self._companions.close_all)
         if "method" not in traits:
             traits["method"] = first_method(loaded)
@@ -287,17 +287,19 @@ class Explorer(ExplorerState, PicturedWidget):
         self._submit(kind, steps, finish)
 
     def look_closer(self, tool: str) -> PicturedWidget:
-        """Open a tool below, on the same picture: "scrubber" or "attention".
+        """Open a tool below, on the same picture: "scrubber", "attention" or "features".
 
         Parameters
         ----------
         tool
             "scrubber" for a `PathScrubber` that shares image, target, baseline and steps;
-            "attention" for an `AttentionView` of the present picture.
+            "attention" for an `AttentionView` of the present picture; "features" for a
+            `FeatureGallery` of the channels of the present layer, of those that fire in the marked
+            region where there is one.
 
         Returns
         -------
-        PathScrubber or AttentionView
+        PathScrubber, AttentionView or FeatureGallery
             The one that is open already, if there is one. `close` it, and it leaves the page.
 
         Raises

@@ -67,6 +67,10 @@ KERNEL_KINDS = (
     "cascade",
     "cascade_map",
     "study",
+    "gallery",
+    "features",
+    "film",
+    "exciting",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

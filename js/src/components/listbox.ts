@@ -5,6 +5,8 @@ import { h, setAttr } from "../core/dom";
 export interface ListboxOptions {
   label: string;
   orientation?: "vertical" | "horizontal";
+  /** Of a grid: how many options stand in a row, so that up and down move by one row. */
+  columns?(): number;
   onPick(value: string, option: HTMLElement): void;
 }
 
@@ -87,10 +89,11 @@ export class Listbox {
     const at = items.indexOf(event.target as HTMLElement);
     if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
     const last = items.length - 1;
+    const row = this.options.columns?.() ?? 1;
     const moves: Record<string, number> = {
-      ArrowDown: Math.min(last, at + 1),
+      ArrowDown: at + row > last ? (row > 1 ? at : last) : at + row,
       ArrowRight: Math.min(last, at + 1),
-      ArrowUp: Math.max(0, at - 1),
+      ArrowUp: at - row < 0 ? (row > 1 ? at : 0) : at - row,
       ArrowLeft: Math.max(0, at - 1),
       PageDown: Math.min(last, at + 10),
       PageUp: Math.max(0, at - 10),

@@ -24,6 +24,8 @@ export interface PlayerOptions {
 }
 
 export interface PlayerState {
+  /** Another name for the slider, where it comes to mean something else. */
+  label?: string;
   last: number;
   /** Positions between whole numbers exist. */
   fine?: boolean;
@@ -129,6 +131,7 @@ export function player(options: PlayerOptions): Player {
       h("span", { class: "xaiw-timeline-end" }, speed, options.extra),
     ),
     update(state) {
+      setAttr(input, "aria-label", state.label ?? options.label);
       setAttr(input, "max", state.last);
       setAttr(input, "step", state.fine ? "any" : 1);
       input.disabled = play.disabled = state.disabled;

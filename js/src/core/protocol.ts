@@ -3,6 +3,7 @@ import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
 import type { Agreement, Cascade, CascadeMap, Cell, Curve, Scores, StudyState } from "./comparison";
 import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
+import type { Exciting, Features, Film, Gallery } from "./gallery";
 import type { Report } from "./report";
 
 export const VERSION = 1;
@@ -60,6 +61,10 @@ export const TO_BROWSER = [
   "cascade",
   "cascade_map",
   "study",
+  "gallery",
+  "features",
+  "film",
+  "exciting",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -79,6 +84,8 @@ export const OF_A_JOB = [
   "stack",
   "bars",
   "sweep",
+  "gallery",
+  "features",
   ...FINAL,
 ] as const;
 
@@ -345,7 +352,7 @@ export interface StackMessage {
   pictures: NDArray<Uint8Array> | null;
 }
 
-export type Tool = "scrubber" | "attention";
+export type Tool = "scrubber" | "attention" | "features";
 
 /** What is open below the Explorer: the id of each tool's model, or why there is none. */
 export interface OpenedMessage {
@@ -401,6 +408,10 @@ export interface Payloads {
   cascade: Cascade;
   cascade_map: CascadeMap;
   study: StudyState;
+  gallery: Gallery;
+  features: Features;
+  film: Film;
+  exciting: Exciting;
 }
 
 let counter = 0;

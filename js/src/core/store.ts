@@ -51,7 +51,11 @@ export type Topic =
   | "examples"
   | "bars"
   | "sweep"
-  | "suggestions";
+  | "suggestions"
+  | "gallery"
+  | "features"
+  | "film"
+  | "exciting";
 
 /** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
 export const TRAITS = [

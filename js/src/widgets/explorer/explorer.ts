@@ -1,5 +1,6 @@
 // One view of the Explorer: composes the parts and passes changes on. All state is in the store, the display or the viewport.
 
+import { companions, type Host } from "../../components/companions";
 import type { Change, Context, Part, Point } from "../../components/context";
 import { displayControls, signControl } from "../../components/display_controls";
 import { foldButton } from "../../components/fold_button";
@@ -19,7 +20,7 @@ import { Display } from "../../core/display";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
 import type { Store } from "../../core/store";
 import { Viewport } from "../../core/viewport";
-import { companions, type Host } from "./companions";
+import { TOOLS } from "./closer";
 
 const EVERYTHING: Change[] = [
   "setup",
@@ -68,7 +69,7 @@ export class Explorer {
     this.#views = linkedViews(context, region, (change) => this.#update(change));
     const rail = imageRail(context);
     const side = [targetPicker, layerPicker, methodPicker, parameterForm].map((make) => make(context));
-    const closer = companions(store, host);
+    const closer = companions(store, host, TOOLS);
     this.below = closer.root;
     this.#forget.push(closer.remove);
     side.push(closer.buttons);

@@ -1,4 +1,5 @@
 // What tests concepts and shows the outcome: no part of what is saved with the workbench, it comes when a view is shown.
+import { type Closer, companions, type Entry, type Host } from "../../components/companions";
 import type { Context, Part } from "../../components/context";
 import { targetPicker } from "../../components/target_picker";
 import type { Desk } from "../workbench/desk";
@@ -16,13 +17,29 @@ export interface Scores {
   details: Part;
   suggestions: Part;
   results: Part;
+  closer: Closer;
 }
 
-export function scores(context: Context, store: WorkbenchStore, desk: Desk): Scores {
+const LOOKS_FOR: Entry = {
+  tool: "features",
+  title: "Features",
+  ask: "What does it look for?",
+  help: "Optimises a picture for the concept\u2019s vector in the layer of the map",
+  method: "integrated_gradients",
+  code: "xw.FeatureGallery(model)",
+  again: true,
+};
+
+export function scores(context: Context, store: WorkbenchStore, desk: Desk, host?: Host): Scores {
+  const closer = companions(store, host, [LOOKS_FOR]);
   return {
-    side: [targetPicker, compareList, layerList, testForm].map((make) => make(context, store)),
+    side: [
+      ...[targetPicker, compareList, layerList, testForm].map((make) => make(context, store)),
+      closer.buttons,
+    ],
     details: exampleDetails(context, store, desk),
     suggestions: suggestionStrip(context, store),
     results: results(context, store),
+    closer,
   };
 }

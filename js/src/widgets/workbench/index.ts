@@ -10,10 +10,10 @@ export default () => {
       // Never awaits the kernel: messages wait until this returns, and it is given up after 2 s.
       store = new WorkbenchStore(model, signal);
     },
-    render({ model, el, signal }: RenderProps) {
+    render({ model, el, signal, host }: RenderProps) {
       store ??= new WorkbenchStore(model);
-      const view = new Workbench(store, signal);
-      el.append(view.root);
+      const view = new Workbench(store, signal, host);
+      el.append(view.root, view.below);
       store.hello();
       return () => view.remove();
     },

@@ -1,5 +1,6 @@
 // One view of the workbench: composes the parts and passes changes on. All state is in the store or on the desk.
 
+import type { Host } from "../../components/companions";
 import type { Change, Context, Part, Point } from "../../components/context";
 import { segmented, slider } from "../../components/controls";
 import { foldButton } from "../../components/fold_button";
@@ -35,6 +36,7 @@ const EVERYTHING: Change[] = [
   "suggestions",
   "cursor",
   "status",
+  "opened",
 ];
 
 const HELP =
@@ -44,11 +46,13 @@ const HELP =
 
 export class Workbench {
   readonly root: HTMLElement;
+  /** Where what is open below stands; it comes with the scores' code. */
+  readonly below = h("div");
   #live = h("div", { class: "xaiw-sr", "aria-live": "polite" });
   #controller = new AbortController();
   #forget: (() => void)[];
 
-  constructor(store: WorkbenchStore, signal?: AbortSignal) {
+  constructor(store: WorkbenchStore, signal?: AbortSignal, host?: Host) {
     const display = new Display();
     display.state = { ...display.state, tool: "superpixel" };
     const viewport = new Viewport();
@@ -233,7 +237,9 @@ export class Workbench {
     const finish = ({ scores, style, KEYS }: NonNullable<typeof store.scores>) => {
       complete = true;
       keys.fill(KEYS);
-      const late = scores(context, store, desk);
+      const late = scores(context, store, desk, host);
+      this.below.append(late.closer.root);
+      this.#forget.push(late.closer.remove);
       this.root.append(h("style", {}, style));
       suggestions.replaceWith(late.suggestions.root);
       concepts.details.replaceWith(late.details.root);
@@ -287,5 +293,6 @@ export class Workbench {
     for (const forget of this.#forget) forget();
     this.#forget = [];
     this.root.remove();
+    this.below.remove();
   }
 }

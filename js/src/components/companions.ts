@@ -1,8 +1,9 @@
-// The tools below an Explorer that look closer at its picture: buttons that open them, and their views. Twin of companions.py.
-import type { Change, Part } from "../../components/context";
-import { h, setAttr, setText, uniqueId } from "../../core/dom";
-import type { Tool } from "../../core/protocol";
-import type { Store } from "../../core/store";
+// The tools below another that look closer at what it shows: buttons that open them, and their views. Twin of companions.py.
+
+import { h, setAttr, setText, uniqueId } from "../core/dom";
+import type { Tool } from "../core/protocol";
+import type { Store } from "../core/store";
+import type { Change, Part } from "./context";
 
 /** What this needs of a host: it shows another widget's view by the id of its model. */
 export interface Host {
@@ -11,39 +12,29 @@ export interface Host {
   ): Promise<{ render(options: { el: HTMLElement; signal: AbortSignal }): Promise<void> }>;
 }
 
-interface Entry {
+export interface Entry {
   tool: Tool;
   title: string;
+  /** On the button, where that says more than the title. */
+  ask?: string;
   help: string;
   /** The method that needs of the model what the tool needs. */
   method: string;
   /** What to run where no widget can be shown inside another. */
   code: string;
+  /** The button asks again while the tool is open, instead of closing it. */
+  again?: boolean;
 }
 
-const TOOLS: Entry[] = [
-  {
-    tool: "scrubber",
-    title: "Path scrubber",
-    help: "Integrated gradients of this picture, step by step; target, baseline and steps are shared",
-    method: "integrated_gradients",
-    code: "PathScrubber.of(explorer)",
-  },
-  {
-    tool: "attention",
-    title: "Attention",
-    help: "Where each patch of this picture attends",
-    method: "attention_rollout",
-    code: "AttentionView(model, image)",
-  },
-];
+export interface Closer {
+  buttons: Part;
+  root: HTMLElement;
+  remove(): void;
+}
 
 /** `buttons` stand in the side panel, `root` below the Explorer. */
-export function companions(
-  store: Store,
-  host: Host | undefined,
-): { buttons: Part; root: HTMLElement; remove(): void } {
-  const entries = TOOLS.map((entry) => tool(store, host, entry));
+export function companions(store: Store, host: Host | undefined, tools: readonly Entry[]): Closer {
+  const entries = tools.map((entry) => tool(store, host, entry));
   const section = h(
     "section",
     { class: "xaiw-section xaiw-closer" },
@@ -74,7 +65,7 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
   const close = h("button", { type: "button", class: "xaiw-link" }, "Close");
   const root = h(
     "section",
-    { class: "xaiw-companion", id, "aria-label": `${entry.title} of this picture`, hidden: true },
+    { class: "xaiw-companion", id, "aria-label": `${entry.title} of what is above`, hidden: true },
     h("div", { class: "xaiw xaiw-companion-bar" }, h("b", {}, entry.title), message, close),
     place,
   );
@@ -88,7 +79,7 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
       "aria-controls": id,
       hidden: true,
     },
-    entry.title,
+    entry.ask ?? entry.title,
   );
   let shown: string | null = null;
   let controller: AbortController | null = null;
@@ -137,7 +128,7 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
     if (host?.getWidget) store.open(entry.tool, open);
     if (!open) button.focus();
   }
-  button.addEventListener("click", () => ask(root.hidden === true));
+  button.addEventListener("click", () => ask(entry.again === true || root.hidden === true));
   close.addEventListener("click", () => ask(false));
 
   return {
@@ -152,6 +143,9 @@ function tool(store: Store, host: Host | undefined, entry: Entry) {
         if (model === null) clear();
         else void show(model);
         say("");
+      } else if (model !== null && wanted) {
+        root.scrollIntoView({ block: "nearest" });
+        wanted = false;
       }
       if (error) say(error);
     },
