@@ -29,37 +29,37 @@ if TYPE_CHECKING:
         LayerTarget,
         RegionTarget,
     )
-    from xai_widgets.widgets.attention_view import AttentionView
-    from xai_widgets.widgets.comparison import Comparison
-    from xai_widgets.widgets.concept_workbench import ConceptWorkbench
-    from xai_widgets.widgets.explorer import Explorer, explore
-    from xai_widgets.widgets.feature_gallery import FeatureGallery
-    from xai_widgets.widgets.path_scrubber import PathScrubber
-    from xai_widgets.widgets.readiness_panel import ReadinessPanel
+    from xai_widgets.widgets.attention.view import AttentionView
+    from xai_widgets.widgets.comparison.comparison import Comparison
+    from xai_widgets.widgets.explorer.explorer import Explorer, explore
+    from xai_widgets.widgets.gallery.gallery import FeatureGallery
+    from xai_widgets.widgets.readiness.panel import ReadinessPanel
+    from xai_widgets.widgets.scrubber.scrubber import PathScrubber
+    from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 _HOMES = {
-    "AttentionView": "xai_widgets.widgets.attention_view",
+    "AttentionView": "xai_widgets.widgets.attention.view",
     "ClassTarget": "xai_widgets.models.targets",
-    "Comparison": "xai_widgets.widgets.comparison",
+    "Comparison": "xai_widgets.widgets.comparison.comparison",
     "ConceptStore": "xai_widgets.concepts.store",
-    "ConceptWorkbench": "xai_widgets.widgets.concept_workbench",
+    "ConceptWorkbench": "xai_widgets.widgets.workbench.workbench",
     "FunctionTarget": "xai_widgets.models.targets",
     "LayerTarget": "xai_widgets.models.targets",
     "RegionTarget": "xai_widgets.models.targets",
     "ExplainableModel": "xai_widgets.models.base",
     "Explanation": "xai_widgets.explanation",
-    "Explorer": "xai_widgets.widgets.explorer",
-    "FeatureGallery": "xai_widgets.widgets.feature_gallery",
+    "Explorer": "xai_widgets.widgets.explorer.explorer",
+    "FeatureGallery": "xai_widgets.widgets.gallery.gallery",
     "ImageSet": "xai_widgets.models.images",
-    "PathScrubber": "xai_widgets.widgets.path_scrubber",
+    "PathScrubber": "xai_widgets.widgets.scrubber.scrubber",
     "Preprocessing": "xai_widgets.models.preprocessing",
-    "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
+    "ReadinessPanel": "xai_widgets.widgets.readiness.panel",
     "Report": "xai_widgets.models.readiness.report",
     "deep_dream": "xai_widgets.features.dream",
     "check": "xai_widgets.models.readiness.checking",
     "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
-    "explore": "xai_widgets.widgets.explorer",
+    "explore": "xai_widgets.widgets.explorer.explorer",
     "load": "xai_widgets.models.loading",
     "methods": "xai_widgets.explainers.registry",
     "normalise": "xai_widgets.evaluation.normalise",

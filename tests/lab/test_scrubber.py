@@ -176,7 +176,7 @@ def test_every_kind_of_path_shows_the_numbers_of_its_stack(lab: Lab, asked: str)
             ]
             assert np.min(near, axis=0).max() == 0
         seen = page.value(
-            "__import__('xai_widgets.widgets.scrub_picture', fromlist=['x'])"
+            "__import__('xai_widgets.widgets.scrubber.picture', fromlist=['x'])"
             f".interpolated(scrubber.stack, scrubber._shown['path'], {index}).tolist()"
         )
         assert np.abs(view.pixels("seen")[..., :3].astype(int) - np.array(seen)).max() <= 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.widgets.conftest import Recorded
-from xai_widgets.widgets.comparison import Comparison
+from xai_widgets.widgets.comparison.comparison import Comparison
 
 Make = Callable[..., Comparison]
 

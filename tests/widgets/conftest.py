@@ -17,10 +17,10 @@ import xai_widgets as xw
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.widgets.base import ToolWidget
 from xai_widgets.widgets.codec import decode
-from xai_widgets.widgets.comparison import Comparison
-from xai_widgets.widgets.concept_workbench import ConceptWorkbench
-from xai_widgets.widgets.explorer import Explorer
+from xai_widgets.widgets.comparison.comparison import Comparison
+from xai_widgets.widgets.explorer.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
+from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 
 class SmallNet(nn.Module):

@@ -20,8 +20,8 @@ import xai_widgets as xw
 from xai_widgets.errors import ModelError, XaiError
 from xai_widgets.models.architecture import Grid
 from xai_widgets.models.attention import AttentionLayer
-from xai_widgets.widgets.attention_record import AttentionRecord, _merge, recorded
-from xai_widgets.widgets.attention_view import AttentionView
+from xai_widgets.widgets.attention.record import AttentionRecord, _merge, recorded
+from xai_widgets.widgets.attention.view import AttentionView
 
 Make = Callable[..., AttentionView]
 SIDE, PATCH = 32, 8
@@ -189,7 +189,7 @@ def test_a_model_without_attention_gets_one_sentence(make: Make, recorded, net) 
 
 
 def test_chunks_stay_below_the_limit_and_cover_every_row_once() -> None:
-    from xai_widgets.widgets.attention_record import ShownLayer
+    from xai_widgets.widgets.attention.record import ShownLayer
 
     weights = np.arange(3 * 20 * 20, dtype=np.float16).reshape(3, 20, 20)
     layer = ShownLayer("a", 2, Grid(4, 5), weights)

@@ -16,8 +16,8 @@ from PIL import Image
 import xai_widgets as xw
 from tests.widgets.conftest import Recorded
 from xai_widgets.errors import MethodError, XaiError
-from xai_widgets.widgets.attention_view import AttentionView
-from xai_widgets.widgets.path_scrubber import PathScrubber
+from xai_widgets.widgets.attention.view import AttentionView
+from xai_widgets.widgets.scrubber.scrubber import PathScrubber
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.widgets.conftest import Recorded, SmallNet
 from xai_widgets.errors import XaiError
 from xai_widgets.explainers.gradient import Gradient
 from xai_widgets.models.preprocessing import Preprocessing
-from xai_widgets.widgets import comparison_board
-from xai_widgets.widgets.comparison import Comparison
+from xai_widgets.widgets.comparison import board as comparison_board
+from xai_widgets.widgets.comparison.comparison import Comparison
 from xai_widgets.widgets.engine import ResultCache, engine_of
 from xai_widgets.widgets.protocol import FINAL_KINDS
 

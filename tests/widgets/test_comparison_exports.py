@@ -19,8 +19,8 @@ import xai_widgets as xw
 from tests.widgets.comparing import Make
 from tests.widgets.conftest import Recorded
 from xai_widgets.errors import DependencyError, MetricError, XaiError
-from xai_widgets.widgets.comparison import Comparison
-from xai_widgets.widgets.comparison_tex import escaped
+from xai_widgets.widgets.comparison.comparison import Comparison
+from xai_widgets.widgets.comparison.tex import escaped
 
 METRICS = ["complexity", "deletion"]
 

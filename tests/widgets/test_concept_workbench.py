@@ -17,8 +17,8 @@ from tests.widgets.conftest import Recorded, SmallNet
 from tests.widgets.workbench import RECT, Make, browser, edit, tinted, told
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import StoreError, XaiError
-from xai_widgets.widgets.concept_workbench import ConceptWorkbench
 from xai_widgets.widgets.protocol import FINAL_KINDS
+from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.errors import StoreConflict, XaiError
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.superpixels import segment
-from xai_widgets.widgets.concept_edits import Editor
-from xai_widgets.widgets.concept_pictures import Pictures
-from xai_widgets.widgets.concept_shelf import advice, shelf, thumbnails
-from xai_widgets.widgets.edit_queue import EditQueue
 from xai_widgets.widgets.regions import region_mask
+from xai_widgets.widgets.workbench.edit_queue import EditQueue
+from xai_widgets.widgets.workbench.edits import Editor
+from xai_widgets.widgets.workbench.pictures import Pictures
+from xai_widgets.widgets.workbench.shelf import advice, shelf, thumbnails
 
 RECT = {"type": "rect", "x": 4, "y": 6, "width": 20, "height": 12}
 OTHER = {"type": "rect", "x": 1, "y": 2, "width": 9, "height": 30}
@@ -295,7 +295,7 @@ def test_a_step_whose_example_another_program_removed_does_not_bar_those_before_
 def test_the_history_holds_so_many_bytes_of_removed_files_and_no_more(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xai_widgets.widgets import concept_edits
+    from xai_widgets.widgets.workbench import edits as concept_edits
 
     first, second, third = desk.ids("stripes")
     desk.edit("remove", ids=[first])

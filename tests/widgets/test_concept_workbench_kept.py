@@ -20,7 +20,7 @@ import xai_widgets as xw
 from tests.widgets.conftest import Recorded, SmallNet
 from tests.widgets.workbench import Make, browser, edit
 from xai_widgets.concepts.store import ConceptStore
-from xai_widgets.widgets.concept_workbench import ConceptWorkbench
+from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_it_shows_itself_as_a_picture(make: Make, filled) -> None:
 def test_a_running_test_does_not_keep_the_cell_waiting_for_its_picture(
     make: Make, net: SmallNet, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xai_widgets.widgets import concept_workbench
+    from xai_widgets.widgets.workbench import workbench as concept_workbench
 
     monkeypatch.setattr(concept_workbench, "PATIENCE_SECONDS", 0.01)
     net.gate.clear()
@@ -241,7 +241,7 @@ def test_a_transformer_is_tested_mapped_and_searched_like_any_other(
 def test_scores_of_other_images_are_never_taken_for_those_of_a_workbench(
     make: Make, recorded: Recorded, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xai_widgets.widgets import concept_job
+    from xai_widgets.widgets.workbench import job as concept_job
 
     # As where the images of a closed workbench have left their place in memory to others.
     monkeypatch.setattr(concept_job, "id", lambda thing: 1, raising=False)

@@ -185,7 +185,7 @@ def test_spaces_in_a_name_are_cleaned_before_it_is_used(
 def test_suggestions_are_never_made_with_a_vector_that_no_longer_holds(
     make: Make, recorded: Recorded, filled: ConceptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xai_widgets.widgets import concept_suggesting
+    from xai_widgets.widgets.workbench import suggesting as concept_suggesting
 
     trained: list[str] = []
     original = concept_suggesting.vector_steps
@@ -222,7 +222,7 @@ def test_a_random_set_that_two_jobs_wait_for_is_made_once(
     make: Make, recorded: Recorded, filled: ConceptStore
 ) -> None:
     from xai_widgets.models.targets import ClassTarget
-    from xai_widgets.widgets.concept_job import question_of, random_set
+    from xai_widgets.widgets.workbench.job import question_of, random_set
 
     filled.remove_concept("random")
     workbench = make()

@@ -19,7 +19,7 @@ from traitlets import TraitError
 
 import xai_widgets as xw
 from xai_widgets.errors import ImageError, XaiError
-from xai_widgets.widgets.explorer import Explorer
+from xai_widgets.widgets.explorer.explorer import Explorer
 from xai_widgets.widgets.protocol import FINAL_KINDS
 
 Make = Callable[..., Explorer]

@@ -11,7 +11,7 @@ import torch
 import traitlets
 
 import xai_widgets as xw
-from xai_widgets.widgets.explorer import Explorer
+from xai_widgets.widgets.explorer.explorer import Explorer
 
 Make = Callable[..., Explorer]
 

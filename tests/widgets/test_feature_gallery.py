@@ -20,7 +20,7 @@ from tests.widgets.conftest import Recorded
 from tests.widgets.workbench import browser as press
 from xai_widgets.errors import ConceptError, MethodError, XaiError
 from xai_widgets.features import objectives
-from xai_widgets.widgets.feature_gallery import FeatureGallery
+from xai_widgets.widgets.gallery.gallery import FeatureGallery
 
 N_STEPS = 8
 LABELS = ["zebra", "leopard", "cow", "horse"]

@@ -22,8 +22,8 @@ import xai_widgets as xw
 from tests.widgets.conftest import Recorded, SmallNet
 from xai_widgets.errors import ImageError, XaiError
 from xai_widgets.explainers.path_stack import Nodes, PathStack
-from xai_widgets.widgets.path_scrubber import PathScrubber
-from xai_widgets.widgets.scrub_job import CHUNK_BYTES, stack_payloads
+from xai_widgets.widgets.scrubber.job import CHUNK_BYTES, stack_payloads
+from xai_widgets.widgets.scrubber.scrubber import PathScrubber
 
 Make = Callable[..., PathScrubber]
 

@@ -21,7 +21,7 @@ import xai_widgets as xw
 from xai_widgets.errors import ModelError, XaiError
 from xai_widgets.models.readiness import Step
 from xai_widgets.widgets.protocol import FINAL_KINDS, pack
-from xai_widgets.widgets.readiness_panel import ReadinessPanel
+from xai_widgets.widgets.readiness.panel import ReadinessPanel
 
 LAYER = {"name": "stem", "kind": "Conv2d", "shape": [16, 16, 8], "finite": True, "main": True}
 

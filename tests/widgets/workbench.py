@@ -10,7 +10,7 @@ import numpy as np
 from tests.widgets.conftest import Recorded
 from xai_widgets.concepts.store import ConceptStore
 from xai_widgets.models.images import DisplayImage
-from xai_widgets.widgets.concept_workbench import ConceptWorkbench
+from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 Make = Callable[..., ConceptWorkbench]
 

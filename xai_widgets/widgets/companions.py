@@ -10,7 +10,7 @@ from xai_widgets.models.base import ExplainableModel
 from xai_widgets.widgets.pictured import PicturedWidget
 
 if TYPE_CHECKING:
-    from xai_widgets.widgets.explorer import Explorer
+    from xai_widgets.widgets.explorer.explorer import Explorer
 
 NEEDS = {
     "scrubber": "integrated_gradients",
@@ -132,17 +132,17 @@ class ExplorerCompanions(Companions):
         super().__init__(lambda: explorer.model, makers, tell)
 
     def _scrubber(self) -> PicturedWidget:
-        from xai_widgets.widgets.path_scrubber import PathScrubber
+        from xai_widgets.widgets.scrubber.scrubber import PathScrubber
 
         return PathScrubber.of(self._explorer)
 
     def _features(self) -> PicturedWidget:
-        from xai_widgets.widgets.feature_gallery import FeatureGallery
+        from xai_widgets.widgets.gallery.gallery import FeatureGallery
 
         return FeatureGallery.of(self._explorer)
 
     def _attention(self, **traits: Any) -> PicturedWidget:
-        from xai_widgets.widgets.attention_view import AttentionView
+        from xai_widgets.widgets.attention.view import AttentionView
 
         explorer = self._explorer
         return AttentionView(explorer.model, explorer.images[explorer.image_index], **traits)

@@ -1,4 +1,4 @@
-// The comparison's axes, cells and messages. Twin of xai_widgets/widgets/comparison.py.
+// The comparison's axes, cells and messages. Twin of xai_widgets/widgets/comparison/comparison.py.
 import type { NDArray } from "./codec";
 import type { BaseSetup, Finding, Picture, Rectangle } from "./protocol";
 
@@ -49,7 +49,7 @@ export interface Sort {
   axis: "rows" | "columns";
 }
 
-/** The synced traits; each is documented in xai_widgets/widgets/comparison.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/comparison/comparison.py. */
 export interface Traits {
   rows: Axis;
   columns: Axis;

@@ -1,4 +1,4 @@
-// Concept sets, scores and suggestions as they travel. Twin of xai_widgets/widgets/concept_workbench.py.
+// Concept sets, scores and suggestions as they travel. Twin of xai_widgets/widgets/workbench/workbench.py.
 import type { NDArray } from "./codec";
 import type { Region, Setup } from "./protocol";
 
@@ -141,7 +141,7 @@ export interface WorkbenchSetup extends Setup {
   folder: string;
 }
 
-/** The synced traits; each is documented in xai_widgets/widgets/concept_workbench.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/workbench/workbench.py. */
 export interface WorkbenchTraits {
   concept: string | null;
   layer: string | null;

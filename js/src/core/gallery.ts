@@ -1,11 +1,11 @@
-// Optimised pictures and what excites a unit most, as they travel. Twin of xai_widgets/widgets/feature_gallery.py.
+// Optimised pictures and what excites a unit most, as they travel. Twin of xai_widgets/widgets/gallery/gallery.py.
 import type { NDArray } from "./codec";
 import type { ParameterInfo, ParameterValue, Rectangle, Region, Setup } from "./protocol";
 
 /** What has pictures: the channels of a layer, the classes, or objectives that were given (concept vectors, sums). */
 export type Kind = "channels" | "classes" | "own";
 
-/** The synced traits; each is documented in xai_widgets/widgets/feature_gallery.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/gallery/gallery.py. */
 export interface GalleryTraits {
   kind: Kind;
   layer: string | null;

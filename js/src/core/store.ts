@@ -57,7 +57,7 @@ export type Topic =
   | "film"
   | "exciting";
 
-/** The synced traits; each is documented in xai_widgets/widgets/explorer.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/explorer/explorer.py. */
 export const TRAITS = [
   "image_index",
   "target",

@@ -5,7 +5,7 @@ import { same } from "../../core/history";
 import { JobStore } from "../../core/job_store";
 import type { AttentionMessage, Payloads, Picture, ToBrowser } from "../../core/protocol";
 
-/** The synced traits; each is documented in xai_widgets/widgets/attention_view.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/attention/view.py. */
 export interface Traits {
   layer: number | null;
   head: Head;

@@ -14,7 +14,7 @@ import { same } from "../../core/history";
 import type { Asked, Payloads, ToBrowser } from "../../core/protocol";
 import { Store } from "../../core/store";
 
-/** The synced traits; each is documented in xai_widgets/widgets/feature_gallery.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/gallery/gallery.py. */
 export const TRAITS = [
   "kind",
   "layer",

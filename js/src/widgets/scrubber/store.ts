@@ -11,7 +11,7 @@ import type {
 } from "../../core/protocol";
 import { Store } from "../../core/store";
 
-/** The synced traits; each is documented in xai_widgets/widgets/path_scrubber.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/scrubber/scrubber.py. */
 export const TRAITS = [
   "target",
   "baseline",

@@ -19,7 +19,7 @@ import type { Asked, Module, Payloads, Region, ToBrowser } from "../../core/prot
 import { Store } from "../../core/store";
 import type * as ScoresModule from "../scores/index";
 
-/** The synced traits; each is documented in xai_widgets/widgets/concept_workbench.py. */
+/** The synced traits; each is documented in xai_widgets/widgets/workbench/workbench.py. */
 export const TRAITS = [
   "image_index",
   "concept",

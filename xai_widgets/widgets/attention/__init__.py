@@ -1,0 +1,1 @@
+"""The attention view: twin of js/src/widgets/attention."""

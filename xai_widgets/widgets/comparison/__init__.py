@@ -1,0 +1,1 @@
+"""The comparison: twin of js/src/widgets/comparison."""

@@ -1,0 +1,1 @@
+"""The Explorer: twin of js/src/widgets/explorer."""

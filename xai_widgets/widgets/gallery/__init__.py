@@ -1,0 +1,1 @@
+"""The feature gallery: twin of js/src/widgets/gallery."""

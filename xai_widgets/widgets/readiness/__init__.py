@@ -1,0 +1,1 @@
+"""The readiness panel: twin of js/src/widgets/readiness."""

@@ -1,0 +1,1 @@
+"""The path scrubber: twin of js/src/widgets/scrubber."""

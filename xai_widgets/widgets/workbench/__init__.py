@@ -1,0 +1,1 @@
+"""The concept workbench: twin of js/src/widgets/workbench."""
