@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.explorer import Explorer, explore
     from xai_widgets.widgets.path_scrubber import PathScrubber
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
+    from xai_widgets.widgets.sketch_pad import SketchPad
 
 _HOMES = {
     "AttentionView": "xai_widgets.widgets.attention_view",
@@ -49,6 +50,7 @@ _HOMES = {
     "Preprocessing": "xai_widgets.models.preprocessing",
     "ReadinessPanel": "xai_widgets.widgets.readiness_panel",
     "Report": "xai_widgets.models.readiness.report",
+    "SketchPad": "xai_widgets.widgets.sketch_pad",
     "check": "xai_widgets.models.readiness.checking",
     "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
@@ -78,6 +80,7 @@ __all__ = [
     "ReadinessPanel",
     "RegionTarget",
     "Report",
+    "SketchPad",
     "check",
     "demo",
     "errors",

@@ -27,6 +27,8 @@ BROWSER_KINDS = (
     "edit",
     "examples",
     "suggest",
+    "drawn",
+    "background",
 )
 
 KERNEL_KINDS = (
@@ -59,6 +61,8 @@ KERNEL_KINDS = (
     "bars",
     "sweep",
     "suggestions",
+    "seen",
+    "background",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

@@ -3,6 +3,7 @@ import type { AttentionLayer } from "./attention";
 import type { NDArray } from "./codec";
 import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
 import type { Report } from "./report";
+import type { BackgroundMessage, SeenMessage } from "./sketch";
 
 export const VERSION = 1;
 
@@ -19,6 +20,8 @@ export const TO_KERNEL = [
   "edit",
   "examples",
   "suggest",
+  "drawn",
+  "background",
 ] as const;
 
 export const TO_BROWSER = [
@@ -51,6 +54,8 @@ export const TO_BROWSER = [
   "bars",
   "sweep",
   "suggestions",
+  "seen",
+  "background",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -385,6 +390,8 @@ export interface Payloads {
   bars: Bars;
   sweep: Sweep;
   suggestions: Suggestions;
+  seen: SeenMessage;
+  background: BackgroundMessage;
 }
 
 let counter = 0;
