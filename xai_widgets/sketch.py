@@ -98,19 +98,27 @@ def check_sketch(value: Any, ink: str = "#ffffff") -> dict[str, Any]:
             "A sketch must be a dict {'strokes': [{'points': [[x, y], ...]}, ...]}, with positions "
             "as shares of the pad's longer side."
         )
-    strokes = [_stroke(stroke, number, ink) for number, stroke in enumerate(value["strokes"])]
-    total = sum(len(stroke["points"]) for stroke in strokes)
+    total = sum(len(_points(stroke, number)) for number, stroke in enumerate(value["strokes"]))
     if total > MAX_POINTS:
         raise SketchError(
             f"The sketch has {total} points, but at most {MAX_POINTS} can be drawn: leave some out."
         )
-    return {"strokes": strokes}
+    return {
+        "strokes": [_stroke(stroke, number, ink) for number, stroke in enumerate(value["strokes"])]
+    }
+
+
+def _points(stroke: Any, number: int) -> Sequence[Any]:
+    points = stroke.get("points") if isinstance(stroke, Mapping) else None
+    if not isinstance(points, Sequence):
+        raise SketchError(
+            f"Stroke {number} of the sketch must be a dict with 'points': [[x, y], ...]."
+        )
+    return points
 
 
 def _stroke(value: Any, number: int, ink: str) -> dict[str, Any]:
     where = f"Stroke {number} of the sketch"
-    if not isinstance(value, Mapping) or "points" not in value:
-        raise SketchError(f"{where} must be a dict with 'points': [[x, y], ...].")
     points = []
     for point in value["points"]:
         try:
@@ -203,7 +211,7 @@ def coverage(stroke: Mapping[str, Any], size: tuple[int, ...], window: Window) -
         dx, dy = x1 - x0, y1 - y0
         along = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
         distance = np.sqrt((x - along * dx) ** 2 + (y - along * dy) ** 2)
-        new = np.clip(radius + 0.5 - distance, 0, 1) * min(1.0, 2 * radius)
+        new = np.clip(radius + 0.5 - distance, 0, min(1.0, 2 * radius))
         part = found[top:bottom, left:right]
         np.maximum(part, new, out=part)
     return found

@@ -13,11 +13,14 @@ import createScrubber from "../src/widgets/scrubber/index";
 import "../src/widgets/workbench/workbench.css";
 import "../src/widgets/scores/scores.css";
 import createWorkbench from "../src/widgets/workbench/index";
+import "../src/widgets/sketch/sketch.css";
+import createSketch from "../src/widgets/sketch/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
 import { MockScrubber, type ScrubberOptions } from "./mock_scrubber";
+import { MockSketch, type SketchOptions } from "./mock_sketch";
 import { MockWorkbench, TRAITS, type WorkbenchOptions } from "./mock_workbench";
 
 export interface Mounted extends View {
@@ -107,6 +110,18 @@ export async function mountWorkbench(
   const view = show(createWorkbench(), model, options.width);
   if (!options.silent) await expect.poll(() => view.root.querySelector(".xaiw-test")).toBeTruthy();
   return { model, kernel, ...view };
+}
+
+/** The sketch pad over a model that counts ink. */
+export function mountSketch(
+  options: SketchOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): View & { model: MockModel; kernel: MockSketch } {
+  const model = new MockModel();
+  const asked = { target: null, layer: null, method: "gradient", parameters: {} };
+  model.state = { sketch: { strokes: [] }, ground: "#000000", fit: null, ...asked, ...options.traits };
+  const kernel = new MockSketch(model, options);
+  if (options.silent) model.onSend = () => {};
+  return { model, kernel, ...show(createSketch(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {

@@ -15,7 +15,7 @@ from xai_widgets.models.images import DisplayImage, Pixels, open_image
 from xai_widgets.models.loading import load
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import FunctionTarget
-from xai_widgets.sketch import Window, fitted, rasterise, whole
+from xai_widgets.sketch import Window, check_colour, fitted, rasterise, whole
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.describe import PREVIEW_SIDE, first_method, prediction, setup
 from xai_widgets.widgets.engine import Outcome, Steps, Task
@@ -119,7 +119,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
         self._explanation: tuple[Drawn, Explanation] | None = None
         self._explaining = False
         self._again = False  # a newer picture waits for its explanation
-        traits.setdefault("ground", self.paper.ground)
+        traits["ground"] = check_colour(traits.get("ground", self.paper.ground))
         traits.setdefault("fit", self.paper.fit)
         traits.setdefault("method", first_method(loaded))
         if sketch is not None:

@@ -29,11 +29,13 @@ def by_speed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         cost = find(record["name"])().cost
         return math.inf if cost.per else cost.forwards + cost.backwards
 
-    words = {True: "Follows the hand", False: "Takes longer"}
-    return [
-        {**record, "family": words[passes(record) <= QUICK_PASSES]}
-        for record in sorted(records, key=passes)
-    ]
+    def family(record: dict[str, Any]) -> str:
+        if not record["applicable"]:
+            return "Does not apply"
+        return "Follows the hand" if passes(record) <= QUICK_PASSES else "Takes longer"
+
+    ordered = sorted(records, key=lambda record: (not record["applicable"], passes(record)))
+    return [{**record, "family": family(record)} for record in ordered]
 
 
 class SketchJob:

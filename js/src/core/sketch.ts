@@ -130,7 +130,7 @@ class Coverage {
         const x = column + 0.5 - x0;
         const along = Math.max(0, Math.min(1, (x * dx + y * dy) / square));
         const distance = Math.sqrt((x - along * dx) ** 2 + (y - along * dy) ** 2);
-        const value = Math.max(0, Math.min(1, radius + 0.5 - distance)) * most;
+        const value = Math.max(0, Math.min(most, radius + 0.5 - distance));
         const at = row * width + column;
         if (value > values[at]) values[at] = value;
       }

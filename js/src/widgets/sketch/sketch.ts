@@ -131,7 +131,8 @@ export class SketchPad {
       bar.update(foot);
       view.update("status");
       const verdict = store.setup?.verdict;
-      const reason = store.refused ?? (verdict && !store.get("method") ? verdict.sentence : "");
+      const limited = verdict && ["inference-only", "broken"].includes(verdict.verdict);
+      const reason = store.refused ?? (limited || (verdict && !store.get("method")) ? verdict.sentence : "");
       why.hidden = !reason;
       setText(why, reason);
       this.root.classList.toggle("has-setup", store.setup !== null);

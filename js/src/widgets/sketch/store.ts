@@ -84,6 +84,7 @@ export class SketchStore extends Store {
       array,
     };
     this.channel.send("drawn", message);
+    this.emit("status");
   }
 
   #answer(message: SeenMessage): void {

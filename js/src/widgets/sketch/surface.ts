@@ -58,10 +58,16 @@ export function surface(context: Context, store: SketchStore, changed: () => voi
 
   function piece(line: CanvasRenderingContext2D, stroke: Stroke, a: SketchPoint, b: SketchPoint): void {
     line.globalCompositeOperation = stroke.erase ? "destination-out" : "source-over";
-    line.strokeStyle = stroke.colour;
+    line.strokeStyle = line.fillStyle = stroke.colour;
     line.lineCap = "round";
     line.lineWidth = (stroke.width * ((a[2] ?? 1) + (b[2] ?? 1)) * UNITS) / 2;
     line.beginPath();
+    if (a === b) {
+      // A line without length has no caps.
+      line.arc(a[0] * UNITS, a[1] * UNITS, line.lineWidth / 2, 0, 2 * Math.PI);
+      line.fill();
+      return;
+    }
     line.moveTo(a[0] * UNITS, a[1] * UNITS);
     line.lineTo(b[0] * UNITS, b[1] * UNITS);
     line.stroke();
@@ -70,11 +76,10 @@ export function surface(context: Context, store: SketchStore, changed: () => voi
   function pieces(stroke: Stroke, from: number): number {
     const line = pen();
     const { points } = stroke;
-    if (points.length === 1) {
-      piece(line, stroke, points[0], points[0]);
-      return 0;
-    }
-    for (let at = from; at < points.length - 1; at += 1) piece(line, stroke, points[at], points[at + 1]);
+    // Always the dot of the first press, so that what is drawn again is what was drawn bit by bit.
+    if (from < 0) piece(line, stroke, points[0], points[0]);
+    for (let at = Math.max(0, from); at < points.length - 1; at += 1)
+      piece(line, stroke, points[at], points[at + 1]);
     return points.length - 1;
   }
 
@@ -90,13 +95,13 @@ export function surface(context: Context, store: SketchStore, changed: () => voi
           drawn.strokes.every((stroke, index) => stroke === strokes[index])));
     if (!grows || (drawn?.current && drawn.current !== current && strokes === drawn.strokes)) {
       clear(ink);
-      for (const stroke of strokes) pieces(stroke, 0);
-      drawn = { strokes, current: null, pieces: 0 };
+      for (const stroke of strokes) pieces(stroke, -1);
+      drawn = { strokes, current: null, pieces: -1 };
     }
     const before = drawn?.current;
-    if (before && before !== current) pieces(before, drawn?.pieces ?? 0); // its last points
-    const from = before === current ? (drawn?.pieces ?? 0) : 0;
-    drawn = { strokes, current, pieces: current ? pieces(current, from) : 0 };
+    if (before && before !== current) pieces(before, drawn?.pieces ?? -1); // its last points
+    const from = before === current ? (drawn?.pieces ?? -1) : -1;
+    drawn = { strokes, current, pieces: current ? pieces(current, from) : -1 };
     marks();
   }
 
