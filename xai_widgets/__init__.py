@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.attention_view import AttentionView
     from xai_widgets.widgets.concept_workbench import ConceptWorkbench
     from xai_widgets.widgets.explorer import Explorer, explore
+    from xai_widgets.widgets.lesson_canvas import lesson_canvas
     from xai_widgets.widgets.path_scrubber import PathScrubber
     from xai_widgets.widgets.readiness_panel import ReadinessPanel
     from xai_widgets.widgets.sketch_pad import SketchPad
@@ -55,6 +56,7 @@ _HOMES = {
     "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
     "explore": "xai_widgets.widgets.explorer",
+    "lesson_canvas": "xai_widgets.widgets.lesson_canvas",
     "load": "xai_widgets.models.loading",
     "methods": "xai_widgets.explainers.registry",
     "normalise": "xai_widgets.evaluation.normalise",
@@ -88,6 +90,7 @@ __all__ = [
     "evaluation",
     "explain",
     "explore",
+    "lesson_canvas",
     "load",
     "methods",
     "normalise",

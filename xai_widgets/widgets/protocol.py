@@ -29,6 +29,7 @@ BROWSER_KINDS = (
     "suggest",
     "drawn",
     "background",
+    "pong",
 )
 
 KERNEL_KINDS = (
@@ -63,6 +64,7 @@ KERNEL_KINDS = (
     "suggestions",
     "seen",
     "background",
+    "ping",
 )
 
 FINAL_KINDS = ("result", "error", "cancelled")

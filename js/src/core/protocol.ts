@@ -22,6 +22,7 @@ export const TO_KERNEL = [
   "suggest",
   "drawn",
   "background",
+  "pong",
 ] as const;
 
 export const TO_BROWSER = [
@@ -56,6 +57,7 @@ export const TO_BROWSER = [
   "suggestions",
   "seen",
   "background",
+  "ping",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -392,6 +394,7 @@ export interface Payloads {
   suggestions: Suggestions;
   seen: SeenMessage;
   background: BackgroundMessage;
+  ping: Record<string, never>;
 }
 
 let counter = 0;
