@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ UNSEEN_FRAMES = 2
 class LessonCanvas(MultiCanvas):  # type: ignore[misc]
     """A picture with a heat map and a free drawing above it, all in image pixels.
 
-    Made by `lesson_canvas`. What is drawn inside of ``with canvas.frame():`` appears at once, and
-    an animation runs no faster than the browser shows it, so that no queue is left behind. After
-    the page was reloaded, picture and heat map are there again; run the cell for the rest.
+    Made by `lesson_canvas`. What is drawn inside of ``async with canvas.frame():`` appears at
+    once, and an animation runs no faster than the browser shows it, so that no queue is left
+    behind. After the page was reloaded, picture and heat map are there again; run the cell for the
+    rest.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ class LessonCanvas(MultiCanvas):  # type: ignore[misc]
         self.pulse = Pulse()
         self._scale = scale
         self._lock = threading.RLock()
+        self._holding = False
         self._heat: npt.NDArray[np.uint8] | None = None
         self._draw_anew()
         self.on_client_ready(self._draw_anew)
@@ -62,25 +64,14 @@ class LessonCanvas(MultiCanvas):  # type: ignore[misc]
         """The layer for your own lines, in image pixels."""
         return self[2]
 
-    @contextmanager
-    def frame(self) -> Iterator["LessonCanvas"]:
+    def frame(self) -> "Frame":
         """Send what is drawn inside as one frame, when the browser shows the ones before.
 
-        Yields
-        ------
-        LessonCanvas
-            The canvas.
+        Use ``async with canvas.frame():`` in a notebook: while it waits, the kernel reads what the
+        browser answers. ``with canvas.frame():`` works everywhere, but most kernels read nothing
+        until the cell has ended; then frames only keep a distance.
         """
-        self.pulse.wait(UNSEEN_FRAMES - 1)
-        failed: BaseException | None = None
-        with self._held():
-            try:
-                yield self
-            except BaseException as error:  # ipycanvas would hold all that follows, for ever
-                failed = error
-        if failed is not None:
-            raise failed
-        self.pulse.beat()
+        return Frame(self)
 
     def show(
         self,
@@ -140,9 +131,23 @@ class LessonCanvas(MultiCanvas):  # type: ignore[misc]
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Send commands together; nobody draws in between."""
-        with self._lock, hold_canvas():
-            yield
+        """Send commands together; nobody draws in between, and a hold inside of one adds to it."""
+        with self._lock:
+            if self._holding:
+                yield
+                return
+            self._holding = True
+            failed: BaseException | None = None
+            try:
+                with hold_canvas():
+                    try:
+                        yield
+                    except BaseException as error:  # else ipycanvas holds back all that follows
+                        failed = error
+            finally:
+                self._holding = False
+            if failed is not None:
+                raise failed
 
     def _draw_anew(self) -> None:
         """Draw what is known of the layers, as for a page that has just opened."""
@@ -163,6 +168,37 @@ class LessonCanvas(MultiCanvas):  # type: ignore[misc]
         layer.scale(self.image.width / heat.shape[1], self.image.height / heat.shape[0])
         layer.put_image_data(heat, 0, 0)
         layer.restore()
+
+
+class Frame:
+    """One frame of an animation, as a context of either kind; see `LessonCanvas.frame`."""
+
+    def __init__(self, canvas: LessonCanvas) -> None:
+        self._canvas = canvas
+        self._stack = ExitStack()
+
+    def __enter__(self) -> LessonCanvas:
+        self._canvas.pulse.wait(UNSEEN_FRAMES - 1)
+        return self._open()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._close(kind, error, traceback)
+
+    async def __aenter__(self) -> LessonCanvas:
+        await self._canvas.pulse.wait_async(UNSEEN_FRAMES - 1)
+        return self._open()
+
+    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._close(kind, error, traceback)
+
+    def _open(self) -> LessonCanvas:
+        self._stack.enter_context(self._canvas._held())
+        return self._canvas
+
+    def _close(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._stack.__exit__(kind, error, traceback)
+        if error is None:
+            self._canvas.pulse.beat()
 
 
 def _coloured(
