@@ -111,6 +111,22 @@ workbench = xw.ConceptWorkbench(
     layer="stage2", testing=True)
 workbench
 """
+SKETCH = """
+import xai_widgets as xw
+pad = xw.SketchPad(xw.demo.model("digits"), sketch="seven", method="integrated_gradients")
+pad
+"""
+PAINTED = """
+import numpy as np, xai_widgets as xw
+data = xw.demo.dataset("animals", n=40, seed=5)
+stripes = [
+    {**stroke, "width": 0.05, "colour": "#202020"}
+    for stroke in xw.demo.sketch("stripes")["strokes"]
+]
+pad = xw.SketchPad(
+    xw.demo.model("animals"), background=data.images[8], sketch={"strokes": stripes})
+pad
+"""
 WIDGETS = {
     "explorer": EXPLORER,
     "workbench": WORKBENCH,
@@ -121,6 +137,8 @@ WIDGETS = {
     "scrubber-adaptive": ADAPTIVE,
     "explorer-closer": CLOSER,
     "segmentation": SEGMENTATION,
+    "sketch": SKETCH,
+    "sketch-painted": PAINTED,
     "readiness": READINESS,
     "readiness-healthy": HEALTHY,
     "readiness-badge": BADGE,
