@@ -1,4 +1,4 @@
-"""The sketch pad: from stroke to probabilities beside one round trip, and ten seconds of drawing."""
+"""The sketch pad: from stroke to probabilities beside one round trip, and ten seconds of it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def run(rounds: int = 60) -> list[Line]:
 def _elements(page: LabPage) -> tuple[object, object]:
     page.page.locator('.xaiw[data-widget="sketch"][data-state="idle"]').wait_for()
     cell = page.page.locator("[data-echo=ready]")
-    cell.wait_for()
+    cell.wait_for(state="attached")
     return page.widget.element_handle(), cell.element_handle()
 
 

@@ -1,6 +1,6 @@
 // A fake kernel of the sketch pad: answers pictures with the share of ink in them, at once or when told to.
 import type { Asked } from "../src/core/protocol";
-import type { DrawnMessage, PadSetup, Sketch, Stroke } from "../src/core/sketch";
+import type { PadSetup, Sketch, Stroke } from "../src/core/sketch";
 import { makeSetup } from "./mock_kernel";
 import { f32, type MockModel, type Sent, u8 } from "./mock_model";
 
@@ -31,11 +31,12 @@ export class MockSketch {
   ) {
     const { size = [32, 32] } = options;
     model.onSend = (message) => {
-      model.receive("ack", { id: message.id }, this.revision);
+      if (message.kind !== "drawn") model.receive("ack", { id: message.id }, this.revision);
       if (message.kind === "hello") this.hello(size);
       else if (message.kind === "drawn") {
         this.waiting.push(message);
-        if (!options.manual) this.answer();
+        // Never within the sending: no wire is that fast.
+        if (!options.manual) queueMicrotask(() => this.answer());
       } else if (message.kind === "background") {
         const { name, array } = message.payload as { name: string; array: unknown };
         const [height, width] = size;
@@ -69,14 +70,13 @@ export class MockSketch {
   answer(): void {
     const message = this.waiting.shift();
     if (!message) return;
-    const { number } = message.payload as unknown as DrawnMessage;
     const pixels = new Uint8Array(message.buffers[0]);
-    this.seen(number, pixels.reduce((sum, value) => sum + value, 0) / pixels.length / 255);
+    this.seen(message.id, pixels.reduce((sum, value) => sum + value, 0) / pixels.length / 255);
     this.revision += 1;
     this.explain();
   }
 
-  seen(number: string | null, ink: number): void {
+  seen(answers: string | null, ink: number): void {
     const shares = [Math.max(0, 0.9 - 9 * ink), 0.1 + (ink > 0 ? 0.4 : 0), 3 * ink];
     const sum = shares[0] + shares[1] + shares[2];
     const probabilities = f32(
@@ -85,7 +85,7 @@ export class MockSketch {
     );
     const predicted = shares.indexOf(Math.max(...shares));
     const prediction = { index: 0, probabilities, scores: probabilities, predicted };
-    this.model.receive("seen", { number, prediction, error: null }, this.revision);
+    this.model.receive("seen", { answers, prediction, error: null }, this.revision);
   }
 
   explain(): void {

@@ -166,11 +166,12 @@ test("a second finger draws nothing, and a cancelled touch keeps what it drew", 
   expect(getComputedStyle(pad(root)).touchAction).toBe("none");
 });
 
-test("undo, redo and clear change ink, trait and the picture that is sent", () => {
+test("undo, redo and clear change ink, trait and the picture that is sent", async () => {
   const { root, model } = view;
   draw(root, [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: points
   const one = checksum(pixels(root, "canvas.xaiw-ink"));
   draw(root, [[0.1, 0.5], [0.9, 0.5]]); // biome-ignore format: points
+  await frames(1);
   const { length } = drawn(model.sent);
   button(root, "Undo").click();
   expect(checksum(pixels(root, "canvas.xaiw-ink"))).toBe(one);
@@ -250,9 +251,10 @@ test("a stored sketch is drawn in the colour that shows on the paper", () => {
   expect(strokes(model.state)[0].colour).toBe("#000000");
 });
 
-test("what the model sees can be fitted to the drawing, and the part is marked", () => {
+test("what the model sees can be fitted to the drawing, and the part is marked", async () => {
   const { root, model } = view;
   draw(root, [[0.6, 0.6], [0.8, 0.8]]); // biome-ignore format: points
+  await frames(1);
   const mark = () => root.querySelector(".xaiw-region-mark path")?.getAttribute("d");
   expect(mark()).toBe("");
   const before = checksum(pixels(root, "canvas.xaiw-seen"));
@@ -265,10 +267,11 @@ test("what the model sees can be fitted to the drawing, and the part is marked",
   expect(message.payload.window[0]).toBeGreaterThan(0.5);
 });
 
-test("answers, map and what is said follow; opacity sends nothing", () => {
+test("answers, map and what is said follow; opacity sends nothing", async () => {
   const { root, model } = view;
   expect(find(root, ".xaiw-overlay").hidden).toBe(true);
   draw(root, [[0.1, 0.1], [0.9, 0.9], [0.1, 0.9]]); // biome-ignore format: points
+  await frames(1);
   expect(find(root, ".xaiw-says").textContent).toBe("much");
   expect(find(root, ".xaiw-overlay").hidden).toBe(false);
   expect(find(root, ".xaiw-overlay").style.left).toBe("100px");
@@ -330,7 +333,7 @@ test("a kernel that fell silent and is back gets the newest picture", () => {
   vi.useFakeTimers();
   try {
     view.close();
-    const { root, model, kernel } = mountSketch();
+    const { root, model } = mountSketch();
     const answers = model.onSend;
     model.onSend = () => {};
     draw(root, [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: points
@@ -341,7 +344,6 @@ test("a kernel that fell silent and is back gets the newest picture", () => {
     button(root, "Retry").click();
     expect(drawn(model.sent)).toHaveLength(2);
     expect(root.dataset.state).toBe("idle");
-    expect(kernel.waiting).toHaveLength(0);
   } finally {
     vi.useRealTimers();
   }

@@ -41,17 +41,19 @@ def make(model: xw.ExplainableModel, recorded: Any) -> Iterator[Make]:
         pad.close()
 
 
-def browser(pad: SketchPad, kind: str, payload: dict[str, Any] | None = None) -> None:
+def browser(
+    pad: SketchPad, kind: str, payload: dict[str, Any] | None = None, name: str = "b1"
+) -> None:
     """Send a message as the browser does, arrays as buffers."""
     from xai_widgets.widgets.codec import encode
 
     encoded, buffers = encode(payload or {})
-    content = {"v": 1, "id": "b1", "kind": kind, "revision": 1, "payload": encoded}
+    content = {"v": 1, "id": name, "kind": kind, "revision": 1, "payload": encoded}
     pad._receive(pad, content, buffers)
 
 
 def drawn(pad: SketchPad, number: str, pixels: Any) -> None:
-    browser(pad, "drawn", {"number": number, "window": [0, 0, 1, 1], "array": pixels})
+    browser(pad, "drawn", {"window": [0, 0, 1, 1], "array": pixels}, number)
 
 
 def noise(seed: int) -> np.ndarray:
@@ -71,7 +73,7 @@ def test_a_picture_is_answered_with_what_the_model_says_of_it(
     drawn(pad, "p-1", noise(1))
     seen = recorded.wait("seen", after=before)["payload"]
     expected = model.predict(noise(1))[0]
-    assert (seen["number"], seen["error"]) == ("p-1", None)
+    assert (seen["answers"], seen["error"]) == ("p-1", None)
     np.testing.assert_allclose(seen["prediction"]["scores"], expected["scores"], atol=1e-6)
     assert model.labels[seen["prediction"]["predicted"]] == expected["label"]
     np.testing.assert_array_equal(pad.picture, noise(1))
@@ -97,9 +99,9 @@ def test_every_picture_gets_one_answer_and_only_the_newest_counts(
     net.gate.set()
     np.testing.assert_array_equal(pad.picture, noise(7))
     assert pad.explanation
-    numbers = [payload["number"] for payload in answers(recorded) if payload["number"]]
+    numbers = [payload["answers"] for payload in answers(recorded) if payload["answers"]]
     assert sorted(numbers) == [f"p-{number}" for number in range(8)]
-    looked = [payload["number"] for payload in answers(recorded) if payload["prediction"]]
+    looked = [payload["answers"] for payload in answers(recorded) if payload["prediction"]]
     assert looked[-1] == "p-7"
     assert len(looked) <= 3, "what was replaced is not computed"
 
@@ -187,7 +189,7 @@ def test_a_new_view_is_filled_without_computing(make: Make, recorded, net) -> No
     browser(pad, "hello")
     kinds = [message["kind"] for message in recorded.messages[before:]]
     assert kinds == ["ack", "setup", "background", "seen", "accepted", "map", "result"]
-    assert recorded.messages[before + 3]["payload"]["number"] is None
+    assert recorded.messages[before + 3]["payload"]["answers"] is None
     assert not net.entered.is_set()
 
 
@@ -272,7 +274,7 @@ def test_a_picture_of_another_size_is_refused_and_answered(make: Make, recorded)
     before = len(recorded.messages)
     drawn(pad, "p-1", np.zeros((3, 4, 3), np.uint8))
     seen = recorded.wait("seen", after=before)["payload"]
-    assert seen["number"] == "p-1"
+    assert seen["answers"] == "p-1"
     assert "uint8 [32, 32, 3]" in seen["error"]
     assert recorded.wait("error", after=before)["payload"]["withdrawn"] == ["prediction", "map"]
     with pytest.raises(XaiError, match="reload the page"):

@@ -67,6 +67,9 @@ KERNEL_KINDS = (
     "ping",
 )
 
+# Whose answer stands for the acknowledgement, so that a picture costs no more than one round trip.
+ANSWERED_KINDS = ("drawn",)
+
 FINAL_KINDS = ("result", "error", "cancelled")
 
 _ids = count(1)

@@ -39,12 +39,12 @@ class Drawn:
     ----------
     make
         Gives the picture, uint8 [h, w, 3], and the part of the pad that it shows.
-    number
-        By which the browser knows it; None for what the kernel drew.
+    answers
+        The message that brought it; None for what the kernel drew.
     """
 
     make: Callable[[], tuple[Pixels, Window]]
-    number: str | None = None
+    answers: str | None = None
     window: Window | None = None
     image: PreparedImage | None = None
     seen: dict[str, Any] | None = None
@@ -212,7 +212,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
                 self._explain_next()
 
     def _answer(self, drawn: Drawn) -> dict[str, Any]:
-        return {"number": drawn.number, "prediction": drawn.seen, "error": drawn.error}
+        return {"answers": drawn.answers, "prediction": drawn.seen, "error": drawn.error}
 
     def _refuse(self, outcome: Outcome) -> None:
         """Show why there is no prediction, and so no explanation."""
@@ -393,7 +393,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
             self._reply("setup", self._setup(), self._revision)
             self._reply("background", self._laid(), self._revision)
             if self._drawn.seen is not None:
-                self._reply("seen", {**self._answer(self._drawn), "number": None}, self._revision)
+                self._reply("seen", {**self._answer(self._drawn), "answers": None}, self._revision)
             for kind in ("accepted", "map", *FINALS):
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
@@ -411,7 +411,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
         }
 
     def _on_drawn(self, message: Message) -> None:
-        number, pixels = str(message.payload["number"]), message.payload["array"]
+        pixels = message.payload["array"]
         window = Window(*(float(value) for value in message.payload["window"]))
         expected = (*self.size, 3)
 
@@ -423,7 +423,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
                 )
             return pixels, window
 
-        self._look(Drawn(make, number))
+        self._look(Drawn(make, message.id))
 
     def _on_background(self, message: Message) -> None:
         array = message.payload.get("array")

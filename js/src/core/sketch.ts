@@ -40,14 +40,14 @@ export interface PadSetup extends Setup {
 
 /** A picture for the model: the browser sends the next one only when this one was answered. */
 export interface DrawnMessage {
-  number: string;
   window: number[];
   array: NDArray<Uint8Array>;
 }
 
-/** What the model says of a picture; `number` is null where the kernel drew it itself. */
+/** What the model says of a picture. */
 export interface SeenMessage {
-  number: string | null;
+  /** The message that brought it, which this acknowledges; null where the kernel drew it itself. */
+  answers: string | null;
   prediction: Prediction | null;
   error: string | null;
 }

@@ -25,8 +25,6 @@ export class SketchStore extends Store {
   /** Pictures that were sent, and that were answered. */
   sent = 0;
   answered = 0;
-  /** Unique over all pages that show this pad. */
-  readonly #page = Math.random().toString(36).slice(2, 10);
   #awaited: string | null = null;
   #dirty = false;
   #lost = false;
@@ -75,27 +73,24 @@ export class SketchStore extends Store {
     if (!this.#dirty || !this.free || !this.setup) return;
     this.#dirty = false;
     const { window, array } = this.pad.picture();
-    this.sent += 1;
-    const number = `${this.#page}-${this.sent}`;
-    this.#awaited = number;
     const message: DrawnMessage = {
-      number,
       window: [window.x, window.y, window.width, window.height],
       array,
     };
-    this.channel.send("drawn", message);
+    this.sent += 1;
+    this.#awaited = this.channel.send("drawn", message);
     this.emit("status");
   }
 
   #answer(message: SeenMessage): void {
-    if (message.number !== null && message.number === this.#awaited) {
+    if (message.answers !== null && message.answers === this.#awaited) {
       this.#awaited = null;
       this.answered += 1;
     }
     this.refused = message.error;
     if (message.prediction) this.prediction = message.prediction;
+    this.#pump(); // the model works while its answer is drawn
     this.emit("prediction");
-    this.#pump();
   }
 
   // Drawing ------------------------------------------------------------------------------
