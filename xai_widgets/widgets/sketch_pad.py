@@ -28,6 +28,7 @@ from xai_widgets.widgets.sketch_pad_paper import picture_size, suited, tells_dig
 from xai_widgets.widgets.sketch_pad_picture import draw_pad
 from xai_widgets.widgets.sketch_pad_state import ASKED, DRAWN, SketchPadState
 
+ANSWER_SECONDS = 0.025
 FINALS = ("result", "error", "cancelled")
 
 
@@ -182,7 +183,7 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
 
     # What the model makes of it -----------------------------------------------------------
 
-    def _look(self, drawn: Drawn) -> None:
+    def _look(self, drawn: Drawn) -> Task:
         """Predict; a newer picture takes the place of one that was not looked at yet."""
 
         def steps() -> Steps:
@@ -195,9 +196,10 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
 
         with self._state_lock:
             self._drawn = drawn
-            self._looking = self._submit(
+            task = self._looking = self._submit(
                 "look", steps(), lambda outcome: self._looked(drawn, outcome)
             )
+            return task
 
     def _looked(self, drawn: Drawn, outcome: Outcome) -> None:
         """Answer each picture once, whatever became of it, so that the next one is sent."""
@@ -423,7 +425,9 @@ class SketchPad(SketchPadState, PresentJob, PicturedWidget):
                 )
             return pixels, window
 
-        self._look(Drawn(make, message.id))
+        # A packet that follows the kernel's "idle" waits 40 ms for that one's receipt (Nagle's
+        # algorithm), so a fast model answers before it.
+        self._look(Drawn(make, message.id)).wait(ANSWER_SECONDS)
 
     def _on_background(self, message: Message) -> None:
         array = message.payload.get("array")
