@@ -15,7 +15,7 @@ from xai_widgets.widgets.describe import facts, notes
 from xai_widgets.widgets.engine import Outcome, Steps
 
 if TYPE_CHECKING:
-    from xai_widgets.widgets.sketch_pad import Drawn, SketchPad
+    from xai_widgets.widgets.sketch_pad_looking import Drawn, SketchPadLooking
 
 
 QUICK_PASSES = 4
@@ -41,7 +41,7 @@ def by_speed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class SketchJob:
     """Explains what the model has seen, with what is asked at the time."""
 
-    def __init__(self, pad: "SketchPad", drawn: "Drawn", revision: int) -> None:
+    def __init__(self, pad: "SketchPadLooking", drawn: "Drawn", revision: int) -> None:
         self._pad, self._drawn, self._revision = pad, drawn, revision
         self._method, self._layer = pad.method, pad.layer
         self._target: Any = pad.target
