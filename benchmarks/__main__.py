@@ -18,6 +18,7 @@ NAMES = (
     "memory",
     "opacity",
     "scrubbing",
+    "sketch",
     "readiness",
     "quadrature",
     "perturbation",

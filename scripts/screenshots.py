@@ -146,6 +146,22 @@ gallery = xw.FeatureGallery(
     xw.demo.model("animals"), data.images, objective="zebra", parameters={"n_steps": 64})
 gallery
 """
+SKETCH = """
+import xai_widgets as xw
+pad = xw.SketchPad(xw.demo.model("digits"), sketch="seven", method="integrated_gradients")
+pad
+"""
+PAINTED = """
+import numpy as np, xai_widgets as xw
+data = xw.demo.dataset("animals", n=40, seed=5)
+stripes = [
+    {**stroke, "width": 0.05, "colour": "#202020"}
+    for stroke in xw.demo.sketch("stripes")["strokes"]
+]
+pad = xw.SketchPad(
+    xw.demo.model("animals"), background=data.images[8], sketch={"strokes": stripes})
+pad
+"""
 WIDGETS = {
     "explorer": EXPLORER,
     "workbench": WORKBENCH,
@@ -160,6 +176,8 @@ WIDGETS = {
     "gallery": GALLERY,
     "gallery-classes": GALLERY_CLASSES,
     "segmentation": SEGMENTATION,
+    "sketch": SKETCH,
+    "sketch-painted": PAINTED,
     "readiness": READINESS,
     "readiness-healthy": HEALTHY,
     "readiness-badge": BADGE,

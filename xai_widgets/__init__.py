@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.comparison.comparison import Comparison
     from xai_widgets.widgets.explorer.explorer import Explorer, explore
     from xai_widgets.widgets.gallery.gallery import FeatureGallery
+    from xai_widgets.widgets.lesson.canvas import lesson_canvas
     from xai_widgets.widgets.readiness.panel import ReadinessPanel
     from xai_widgets.widgets.scrubber.scrubber import PathScrubber
+    from xai_widgets.widgets.sketch.pad import SketchPad
     from xai_widgets.widgets.workbench.workbench import ConceptWorkbench
 
 _HOMES = {
@@ -54,12 +56,14 @@ _HOMES = {
     "PathScrubber": "xai_widgets.widgets.scrubber.scrubber",
     "Preprocessing": "xai_widgets.models.preprocessing",
     "ReadinessPanel": "xai_widgets.widgets.readiness.panel",
+    "SketchPad": "xai_widgets.widgets.sketch.pad",
     "Report": "xai_widgets.models.readiness.report",
     "deep_dream": "xai_widgets.features.dream",
     "check": "xai_widgets.models.readiness.checking",
     "evaluate": "xai_widgets.evaluation.run",
     "explain": "xai_widgets.explainers.run",
     "explore": "xai_widgets.widgets.explorer.explorer",
+    "lesson_canvas": "xai_widgets.widgets.lesson.canvas",
     "load": "xai_widgets.models.loading",
     "methods": "xai_widgets.explainers.registry",
     "normalise": "xai_widgets.evaluation.normalise",
@@ -88,6 +92,7 @@ __all__ = [
     "ReadinessPanel",
     "RegionTarget",
     "Report",
+    "SketchPad",
     "check",
     "deep_dream",
     "demo",
@@ -97,6 +102,7 @@ __all__ = [
     "explain",
     "explore",
     "features",
+    "lesson_canvas",
     "load",
     "methods",
     "normalise",

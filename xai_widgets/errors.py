@@ -49,6 +49,10 @@ class RegionError(XaiError, ValueError):
     """A region is malformed or lies outside the picture."""
 
 
+class SketchError(XaiError, ValueError):
+    """A sketch is malformed, or cannot be read or written."""
+
+
 class StoreError(XaiError, ValueError):
     """A concept set cannot be read or written, or does not hold what was asked for."""
 

@@ -19,12 +19,15 @@ import createComparison from "../src/widgets/comparison/index";
 import { TRAITS as COMPARED, type ComparisonOptions, MockComparison } from "./mock_comparison";
 import "../src/widgets/gallery/gallery.css";
 import createGallery from "../src/widgets/gallery/index";
+import "../src/widgets/sketch/sketch.css";
+import createSketch from "../src/widgets/sketch/index";
 import { type AttentionOptions, MockAttention } from "./mock_attention";
 import { TRAITS as GALLERY_TRAITS, type GalleryOptions, MockGallery } from "./mock_gallery";
 import { type KernelOptions, MockKernel } from "./mock_kernel";
 import { MockModel } from "./mock_model";
 import { MockChecker, REPORTS } from "./mock_report";
 import { MockScrubber, type ScrubberOptions } from "./mock_scrubber";
+import { MockSketch, type SketchOptions } from "./mock_sketch";
 import { MockWorkbench, TRAITS, type WorkbenchOptions } from "./mock_workbench";
 
 export interface Mounted extends View {
@@ -143,6 +146,18 @@ export function mountGallery(
   const kernel = new MockGallery(model, options);
   if (options.silent) model.onSend = () => {};
   return { model, kernel, ...show(createGallery(), model, options.width) };
+}
+
+/** The sketch pad over a model that counts ink. */
+export function mountSketch(
+  options: SketchOptions & { traits?: Record<string, unknown>; width?: number; silent?: boolean } = {},
+): View & { model: MockModel; kernel: MockSketch } {
+  const model = new MockModel();
+  const asked = { target: null, layer: null, method: "gradient", parameters: {} };
+  model.state = { sketch: { strokes: [] }, ground: "#000000", fit: null, ...asked, ...options.traits };
+  const kernel = new MockSketch(model, options);
+  if (options.silent) model.onSend = () => {};
+  return { model, kernel, ...show(createSketch(), model, options.width) };
 }
 
 function show(widget: ReturnType<typeof create>, model: MockModel, width = 1120, own: object = {}): View {

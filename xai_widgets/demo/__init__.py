@@ -9,5 +9,6 @@ from .catalogue import model
 from .concepts import concept
 from .data import Dataset, dataset
 from .names import DemoError
+from .sketches import sketch
 
-__all__ = ["Dataset", "DemoError", "concept", "dataset", "model"]
+__all__ = ["Dataset", "DemoError", "concept", "dataset", "model", "sketch"]

@@ -11,7 +11,7 @@ from xai_widgets.errors import XaiError, near_matches
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.widgets.bundles import bundle
 from xai_widgets.widgets.engine import Engine, Outcome, Steps, Task, engine_of
-from xai_widgets.widgets.protocol import Message, pack, unpack
+from xai_widgets.widgets.protocol import ANSWERED_KINDS, Message, pack, unpack
 
 
 class StateError(XaiError, traitlets.TraitError):
@@ -78,7 +78,8 @@ class ToolWidget(anywidget.AnyWidget):
 
     def _receive(self, _widget: Any, content: Any, buffers: Any) -> None:
         message = unpack(content, buffers or [])
-        self._reply("ack", {"id": message.id}, message.revision)
+        if message.kind not in ANSWERED_KINDS:
+            self._reply("ack", {"id": message.id}, message.revision)
         getattr(self, f"_on_{message.kind}")(message)
 
     def _on_hello(self, message: Message) -> None:

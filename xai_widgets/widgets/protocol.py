@@ -28,6 +28,9 @@ BROWSER_KINDS = (
     "examples",
     "suggest",
     "visible",
+    "drawn",
+    "background",
+    "pong",
 )
 
 KERNEL_KINDS = (
@@ -71,7 +74,13 @@ KERNEL_KINDS = (
     "features",
     "film",
     "exciting",
+    "seen",
+    "background",
+    "ping",
 )
+
+# Whose answer stands for the acknowledgement, so that a picture costs no more than one round trip.
+ANSWERED_KINDS = ("drawn",)
 
 FINAL_KINDS = ("result", "error", "cancelled")
 

@@ -89,6 +89,7 @@ export class Channel {
     const { kind, revision } = message;
     if (kind === "ack") this.#acknowledge((message.payload as Payloads["ack"]).id);
     else this.#setSilent(false);
+    if (kind === "seen") this.#acknowledge((message.payload as Payloads["seen"]).answers);
     if (isIn(OF_A_JOB, kind)) {
       if (!this.#belongs(kind, revision)) return;
     }
@@ -113,7 +114,8 @@ export class Channel {
     return true;
   }
 
-  #acknowledge(id: string): void {
+  #acknowledge(id: string | null): void {
+    if (id === null) return;
     // An answered message proves that the kernel reads: whatever was sent before it was read, too.
     for (const [waiting, timer] of this.#waiting) {
       clearTimeout(timer);

@@ -5,6 +5,7 @@ import type { Agreement, Cascade, CascadeMap, Cell, Curve, Scores, StudyState } 
 import type { Bars, ExampleItems, Saved, Shelf, Suggestions, Sweep } from "./concepts";
 import type { Exciting, Features, Film, Gallery } from "./gallery";
 import type { Report } from "./report";
+import type { BackgroundMessage, SeenMessage } from "./sketch";
 
 export const VERSION = 1;
 
@@ -22,6 +23,9 @@ export const TO_KERNEL = [
   "examples",
   "suggest",
   "visible",
+  "drawn",
+  "background",
+  "pong",
 ] as const;
 
 export const TO_BROWSER = [
@@ -65,6 +69,9 @@ export const TO_BROWSER = [
   "features",
   "film",
   "exciting",
+  "seen",
+  "background",
+  "ping",
 ] as const;
 
 /** Kinds that end a job: exactly one of them per revision. */
@@ -412,6 +419,9 @@ export interface Payloads {
   features: Features;
   film: Film;
   exciting: Exciting;
+  seen: SeenMessage;
+  background: BackgroundMessage;
+  ping: Record<string, never>;
 }
 
 let counter = 0;

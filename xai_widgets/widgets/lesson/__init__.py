@@ -1,0 +1,1 @@
+"""The lesson canvas; its pulse is the twin of js/src/widgets/pulse."""

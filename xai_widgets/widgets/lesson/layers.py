@@ -1,0 +1,219 @@
+"""The layers of a lesson's canvas, and the frames of an animation on it. Needs ipycanvas."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ipycanvas import Canvas, MultiCanvas, hold_canvas
+
+from xai_widgets.errors import ImageError, MapError
+from xai_widgets.explanation import MAGNITUDE_COLOURS, SIGNED_COLOURS
+from xai_widgets.models.images import DisplayImage
+from xai_widgets.plotting import fade
+from xai_widgets.widgets.lesson.pulse import Pulse
+
+UNSEEN_FRAMES = 2
+"""Frames that may be on their way: one is shown while the next one is drawn."""
+
+
+class LessonCanvas(MultiCanvas):  # type: ignore[misc]
+    """A picture with a heat map and a free drawing above it, all in image pixels.
+
+    Made by `lesson_canvas`. What is drawn inside of ``async with canvas.frame():`` appears at
+    once, and an animation runs no faster than the browser shows it, so that no queue is left
+    behind. After the page was reloaded, picture and heat map are there again; run the cell for the
+    rest.
+
+    Parameters
+    ----------
+    image
+        The picture.
+    side
+        Of the longer side on the screen, CSS pixels.
+
+    Attributes
+    ----------
+    image : DisplayImage
+        The picture.
+    drawing : ipycanvas.Canvas
+        The layer for your own lines, in image pixels; ``drawing.clear()`` empties it.
+    pulse : Pulse
+        Counts the frames that were sent, and that are shown.
+    """
+
+    def __init__(self, image: DisplayImage, side: int = 384) -> None:
+        if side < 1:
+            raise ImageError(f"The side is {side}: give the pixels of the longer side, 384.")
+        scale = side / max(image.width, image.height)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        super().__init__(3, width=size[0], height=size[1])
+        self.image = image
+        self.pulse = Pulse()
+        self._scale = scale
+        self._lock = threading.RLock()
+        self._holding = False
+        self._heat: npt.NDArray[np.uint8] | None = None
+        self._draw_anew()
+        self.on_client_ready(self._draw_anew)
+
+    @property
+    def drawing(self) -> Canvas:
+        """The layer for your own lines, in image pixels."""
+        return self[2]
+
+    def frame(self) -> "Frame":
+        """Send what is drawn inside as one frame, when the browser shows the ones before.
+
+        Use ``async with canvas.frame():`` in a notebook: while it waits, the kernel reads what the
+        browser answers. ``with canvas.frame():`` works everywhere, but most kernels read nothing
+        until the cell has ended; then frames only keep a distance.
+        """
+        return Frame(self)
+
+    def show(
+        self,
+        heatmap: Any,
+        opacity: float = 0.75,
+        limit: float | None = None,
+        signed: bool | None = None,
+    ) -> None:
+        """Show a heat map over the picture; the one before is gone.
+
+        Parameters
+        ----------
+        heatmap
+            [h, w], on any grid that covers the picture; NaN, where nothing is known, stays clear.
+        opacity
+            Of the strongest values, 0..1.
+        limit
+            The value that has the last colour; None for the largest magnitude. Give it in an
+            animation, so that colours mean the same in every frame.
+        signed
+            Zero-centred colours, or those of magnitudes; None decides by the sign of the values.
+
+        Raises
+        ------
+        MapError
+            If the map is not [h, w].
+        """
+        values = np.asarray(heatmap, dtype=np.float32)
+        if values.ndim != 2 or 0 in values.shape:
+            raise MapError(f"The heat map has shape {list(values.shape)}: give [height, width].")
+        self._heat = _coloured(values, opacity, limit, signed)
+        with self._held():
+            self._draw_heat()
+
+    def patch(
+        self, x: float, y: float, width: float, height: float, colour: str = "#808080"
+    ) -> None:
+        """Draw a filled patch with an outline, in image pixels, in place of what was drawn.
+
+        Parameters
+        ----------
+        x, y
+            Its upper left corner.
+        width, height
+            Its size.
+        colour
+            CSS colour of the inside.
+        """
+        drawing = self.drawing
+        with self._held():
+            drawing.clear()
+            drawing.fill_style = colour
+            drawing.fill_rect(x, y, width, height)
+            drawing.line_width = 1.5 / self._scale
+            drawing.stroke_style = "white"
+            drawing.stroke_rect(x, y, width, height)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Send commands together; nobody draws in between, and a hold inside of one adds to it."""
+        with self._lock:
+            if self._holding:
+                yield
+                return
+            self._holding = True
+            failed: BaseException | None = None
+            try:
+                with hold_canvas():
+                    try:
+                        yield
+                    except BaseException as error:  # else ipycanvas holds back all that follows
+                        failed = error
+            finally:
+                self._holding = False
+            if failed is not None:
+                raise failed
+
+    def _draw_anew(self) -> None:
+        """Draw what is known of the layers, as for a page that has just opened."""
+        with self._held():
+            for layer in self._canvases:
+                layer.set_transform(self._scale, 0, 0, self._scale, 0, 0)
+            opaque = np.full((*self.image.pixels.shape[:2], 1), 255, dtype=np.uint8)
+            # With an alpha channel ipycanvas sends PNG, without one lossy JPEG.
+            self[0].put_image_data(np.concatenate([self.image.pixels, opaque], axis=2), 0, 0)
+            if self._heat is not None:
+                self._draw_heat()
+
+    def _draw_heat(self) -> None:
+        layer, heat = self[1], self._heat
+        assert heat is not None
+        layer.clear()
+        layer.save()
+        layer.scale(self.image.width / heat.shape[1], self.image.height / heat.shape[0])
+        layer.put_image_data(heat, 0, 0)
+        layer.restore()
+
+
+class Frame:
+    """One frame of an animation, as a context of either kind; see `LessonCanvas.frame`."""
+
+    def __init__(self, canvas: LessonCanvas) -> None:
+        self._canvas = canvas
+        self._stack = ExitStack()
+
+    def __enter__(self) -> LessonCanvas:
+        self._canvas.pulse.wait(UNSEEN_FRAMES - 1)
+        return self._open()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._close(kind, error, traceback)
+
+    async def __aenter__(self) -> LessonCanvas:
+        await self._canvas.pulse.wait_async(UNSEEN_FRAMES - 1)
+        return self._open()
+
+    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._close(kind, error, traceback)
+
+    def _open(self) -> LessonCanvas:
+        self._stack.enter_context(self._canvas._held())
+        return self._canvas
+
+    def _close(self, kind: Any, error: Any, traceback: Any) -> None:
+        self._stack.__exit__(kind, error, traceback)
+        if error is None:
+            self._canvas.pulse.beat()
+
+
+def _coloured(
+    values: npt.NDArray[np.float32], opacity: float, limit: float | None, signed: bool | None
+) -> npt.NDArray[np.uint8]:
+    """Return a map as RGBA uint8 [h, w, 4]."""
+    import matplotlib
+
+    known = np.nan_to_num(values)
+    if signed is None:
+        signed = bool(known.min() < 0)
+    largest = float(np.abs(known).max()) if limit is None else abs(float(limit))
+    largest = largest or 1.0
+    colours = matplotlib.colormaps[SIGNED_COLOURS if signed else MAGNITUDE_COLOURS]
+    share = (known / largest + 1) / 2 if signed else known / largest
+    rgba = colours(np.clip(share, 0, 1))
+    rgba[..., 3] = np.where(np.isnan(values), 0, fade(known, largest, opacity))
+    return np.asarray((rgba * 255).round(), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""The sketch pad: twin of js/src/widgets/sketch."""
