@@ -26,6 +26,10 @@ Values = npt.NDArray[np.float32]
 
 MAX_BATCH = 64
 N_FRAMES = 16
+PROBABILITIES = (
+    "The model returns probabilities, whose gradients vanish where its softmax is sure: load it "
+    'without its last softmax (output="logits" for a Keras model) for pictures of its classes.'
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,13 +299,15 @@ class _Kept:
         )
 
     def _notes(self, texts: Sequence[str]) -> tuple[str, ...]:
-        note = self._problem.input_map.note
+        goal, model = self._problem.objective, self._problem.model
+        sure = model.outputs_probabilities and model.is_classifier and None in goal.layers
         dead = tuple(
             f"No gradient reached the picture for {texts[i]}: it is the noise of the start. Start "
             "from an image that the channel answers to."
             for i in self._ascent.dead
         )
-        return (*((note,) if note else ()), *dead)
+        notes = (self._problem.input_map.note, PROBABILITIES if sure else None)
+        return (*(note for note in notes if note), *dead)
 
 
 def check_ascends(model: ExplainableModel, what: str) -> None:
