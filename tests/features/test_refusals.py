@@ -167,6 +167,7 @@ def test_a_model_that_only_predicts(tmp_path: Path) -> None:
         ({"layers": []}, LayerError, "The list of layers is empty"),
         ({"octave_scale": 1}, MethodError, "octave_scale is 1: give a number above 1"),
         ({"octaves": 30}, MethodError, "The dream would have"),
+        ({"octaves": 9000}, MethodError, "octaves is 9000: give at most 32"),
         ({"octaves": 0}, MethodError, "octaves is 0"),
         ({"step": 0}, MethodError, "step is 0: give a number above 0"),
         ({"jitter": -1}, MethodError, "jitter is -1"),

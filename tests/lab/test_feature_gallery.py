@@ -166,7 +166,9 @@ def test_everything_is_reached_by_the_keyboard_alone(opened: tuple[LabPage, Gall
     view.press("ArrowRight", "Enter")
     expect(view.root.locator(".xaiw-start")).to_contain_text("starts as image 1")
     expect(view.root).to_have_attribute("data-state", "idle")
-    assert page.value("gallery.visualisation.provenance['parameters']['start']") == "image 1"
+    assert (
+        page.value("gallery.visualisation.provenance['parameters']['start']['name']") == "image 1"
+    )
     assert page.console_errors == []
 
 

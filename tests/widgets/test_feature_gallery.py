@@ -354,7 +354,7 @@ def test_an_optimisation_starts_from_an_image_and_pictures_of_other_starts_are_k
     first = found.frames[0, 0].astype(int)
     wanted = np.asarray(Image.fromarray(pictures[2]).resize((24, 24)), dtype=int)
     assert np.corrcoef(first.ravel(), wanted.ravel())[0, 1] > 0.7
-    assert found.provenance["parameters"]["start"] == "image 2"
+    assert found.provenance["parameters"]["start"]["name"] == "image 2"
     gallery.start = None
     np.testing.assert_array_equal(gallery.visualisation.images, noise.images)
     gallery.parameters = {"n_steps": N_STEPS, "seed": 1}

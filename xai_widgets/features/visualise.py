@@ -15,7 +15,7 @@ from xai_widgets.features.inputs import InputMap, input_map
 from xai_widgets.features.objective import Objective, OneEach
 from xai_widgets.features.objectives import as_objective
 from xai_widgets.features.parameterisation import parameterisation_of
-from xai_widgets.features.provenance import provenance_of
+from xai_widgets.features.provenance import image_record, provenance_of
 from xai_widgets.features.settings import count, number, size_of
 from xai_widgets.features.transforms import Transforms, transforms_of
 from xai_widgets.features.visualisation import Best, History, Visualisation
@@ -209,7 +209,7 @@ def visualise_stream(
         "l2": problem.regularisers.l2,
         "total_variation": problem.regularisers.total_variation,
         "learning_rate": problem.learning_rate,
-        "start": None if start is None else loaded.prepare(start).display.name,
+        "start": image_record(loaded, start),
         "same_start": bool(same_start),
         "seed": ascent.seed,
         "every": every,
