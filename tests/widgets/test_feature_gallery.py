@@ -21,6 +21,7 @@ from tests.widgets.workbench import browser as press
 from xai_widgets.errors import ConceptError, MethodError, XaiError
 from xai_widgets.features import objectives
 from xai_widgets.widgets.gallery.gallery import FeatureGallery
+from xai_widgets.widgets.gallery.pace import Pace
 
 N_STEPS = 8
 LABELS = ["zebra", "leopard", "cow", "horse"]
@@ -88,6 +89,13 @@ def film(recorded: Recorded, after: int = 0, role: str = "steps") -> dict[str, A
         if found["role"] == role:
             return dict(found)
         after = len(recorded.messages)
+
+
+def test_slow_models_are_asked_for_less_at_once() -> None:
+    fast, slow, very_slow = Pace(0.001), Pace(0.1), Pace(10.0)
+    assert [pace.batch for pace in (fast, slow, very_slow)] == [8, 3, 1]
+    assert [pace.every(2048) for pace in (fast, slow, very_slow)] == [8, 2, 2]
+    assert [pace.every(32) for pace in (fast, slow, very_slow)] == [1, 1, 1]
 
 
 def test_a_page_is_optimised_in_batches_and_told_as_it_converges(

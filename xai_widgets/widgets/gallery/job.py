@@ -13,6 +13,7 @@ from xai_widgets.superpixels import segment
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.engine import Outcome, Steps
 from xai_widgets.widgets.gallery.identity import identity_of
+from xai_widgets.widgets.gallery.pace import Pace, pace_of
 from xai_widgets.widgets.gallery.record import Optimised, part_of
 from xai_widgets.widgets.gallery.state import ASKED, LOOKED_AT, PAGE_SIZE
 from xai_widgets.widgets.regions import encode_runs, region_mask
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from xai_widgets.features.objectives import Objective
     from xai_widgets.widgets.gallery.views import GalleryViews
 
-BATCH = 8
-LOOKS = 32
-"""So often in an optimisation its pictures are looked at, which costs a forward pass each."""
-MOST_STEPS = 8
-"""After so many steps at the latest: a cancel, or another tool of the model, waits for so long."""
 TELL_SECONDS = 0.1
 WHERE_SIDE = 192
 
@@ -98,6 +94,7 @@ class GalleryJob:
         self._state = {name: getattr(gallery, name) for name in (*ASKED, *LOOKED_AT)}
         self._parameters = gallery.asked_parameters
         self._way = Way(self._parameters, None)
+        self._pace = Pace(1.0)
 
     def steps(self) -> Steps:
         """Do the work, yielding wherever it may be cancelled."""
@@ -129,6 +126,9 @@ class GalleryJob:
         gallery.look(self._revision)
         yield
         total = len(objectives)
+        if missing:
+            self._pace = pace_of(model, gallery._engine.cache)
+            yield
         while missing:
             done = total - len(missing)
             batch = self._next(missing)
@@ -160,7 +160,7 @@ class GalleryJob:
         """Return the next batch: what is enlarged or in sight, then the others in order."""
         first = [index for index in self._gallery.wanted(self._revision) if index in missing]
         order = dict.fromkeys([*first, *missing])
-        return list(order)[:BATCH]
+        return list(order)[: self._pace.batch]
 
     def _page(self) -> Generator[None, None, Page]:
         from xai_widgets.features import objectives
@@ -218,7 +218,7 @@ class GalleryJob:
 
         gallery, model = self._gallery, self._gallery.model
         records = {index: Optimised() for index in batch}
-        every = min(MOST_STEPS, max(1, self._parameters["n_steps"] // LOOKS))
+        every = self._pace.every(self._parameters["n_steps"])
         stream = visualise_stream(
             model, objectives=list(batch.values()), every=every, **self._way.arguments
         )
