@@ -4,6 +4,7 @@ import "../dev/themes.css";
 import { crc32, pngOf, withText } from "../src/core/png";
 import { nearest } from "../src/widgets/gallery/detail";
 import { feature } from "./mock_gallery";
+import { lesion } from "./mock_kernel";
 import {
   button,
   checksum,
@@ -184,6 +185,28 @@ test("pages are turned by buttons and by number; what is enlarged stays while pa
   go.dispatchEvent(new Event("change", { bubbles: true }));
   expect([model.state.page, model.state.selected]).toEqual([2, 60]);
   expect(button(root, "Next page").disabled).toBe(true);
+});
+
+test("where nothing fires in a region it is said, in place of a picture", () => {
+  const region = { type: "rect" as const, x: 1, y: 1, width: 9, height: 9 };
+  const { root, model, kernel } = mountGallery({ traits: { region } });
+  const message = find(root, ".xaiw-frame .xaiw-message");
+  expect(message.hidden).toBe(true);
+  const where = { name: "lesion 0.png", width: 128, height: 128, array: lesion(0), region };
+  const page = {
+    key: kernel.key,
+    kind: "channels" as const,
+    layer: "stage3",
+    page: 0,
+    page_size: 24,
+    own: [],
+  };
+  kernel.revision += 1;
+  model.receive("accepted", {}, kernel.revision);
+  model.receive("gallery", { ...page, total: 0, items: [], where }, kernel.revision);
+  expect(message.textContent).toContain("No channel of this layer fires more");
+  expect(message.hidden).toBe(false);
+  expect(root.textContent).toContain("0\u20130 of 0 channels");
 });
 
 test("another layer or kind begins at its first page with its first picture", () => {

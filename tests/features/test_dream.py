@@ -132,3 +132,16 @@ def test_a_dream_is_saved_with_its_provenance(suffix: str, tmp_path: Any) -> Non
         record = json.loads(path.read_text())
     assert record["provenance"]["parameters"]["octaves"] == 2
     assert [ax.get_title() for ax in found.plot().axes] == ["start", found.text]
+
+
+def test_the_provenance_tells_the_images_apart(model: xw.ExplainableModel) -> None:
+    one, other = (picture(40, 50, seed=seed) for seed in (1, 2))
+    name = model.layers[-1].name
+    known = [
+        xw.deep_dream(model, one, name, octaves=1, n_steps=1, guide=guide).provenance["parameters"]
+        for guide in (one, other)
+    ]
+    assert known[0]["image"] == known[1]["image"] == known[0]["guide"]
+    assert known[0]["guide"]["hash"] != known[1]["guide"]["hash"]
+    start = xw.visualise(model, 0, n_steps=1, start=one).provenance["parameters"]["start"]
+    assert start == known[0]["image"]

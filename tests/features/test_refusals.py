@@ -48,6 +48,10 @@ def model() -> xw.ExplainableModel:
         (objectives.direction("0", np.ones(5)), TargetError, "vector has 5 values.*6 channels"),
         (objectives.direction("0", np.zeros(6)), TargetError, "finite numbers, not all zero"),
         (objectives.direction("0", np.ones(6), 9), TargetError, "cosine is 9: give a power"),
+        (objectives.direction("0", np.ones(6), "x"), TargetError, "cosine is 'x': give a power"),
+        (objectives.channel("0", "a"), TargetError, "counted from 0: 'a' is no whole number"),
+        (objectives.neuron("0", 0, "ab"), TargetError, "counted from 0: 'a' is no whole number"),
+        (objectives.neuron("0", 0, 5), TargetError, r"no position \[5\] in layer '0'"),
         (objectives.diversity("0"), TargetError, "ask for two at least, n=2"),
         (objectives.alignment("0"), TargetError, "alignment compares pictures"),
         ([objectives.diversity("0"), "cat"], TargetError, "give that objective alone"),
@@ -163,6 +167,7 @@ def test_a_model_that_only_predicts(tmp_path: Path) -> None:
         ({"layers": []}, LayerError, "The list of layers is empty"),
         ({"octave_scale": 1}, MethodError, "octave_scale is 1: give a number above 1"),
         ({"octaves": 30}, MethodError, "The dream would have"),
+        ({"octaves": 9000}, MethodError, "octaves is 9000: give at most 32"),
         ({"octaves": 0}, MethodError, "octaves is 0"),
         ({"step": 0}, MethodError, "step is 0: give a number above 0"),
         ({"jitter": -1}, MethodError, "jitter is -1"),
@@ -201,3 +206,35 @@ def test_a_concept_that_was_not_trained_there() -> None:
     assert found.text(()) == "stripes in layer1"
     with pytest.raises(TargetError, match="no trained vector of 'spots' at layer 'layer1'"):
         objectives.concept("spots", "layer1", vectors)
+
+
+def test_vectors_that_are_none_are_refused_as_they_are_written() -> None:
+    with pytest.raises(TargetError, match="vector of a direction is 'abc': give one number"):
+        objectives.direction("0", "abc")
+    for vectors in (None, 5, [3]):
+        with pytest.raises(TargetError, match="holds no concept vectors: give a ConceptStore"):
+            objectives.concept("stripes", "0", vectors)
+
+
+def test_a_figure_without_columns(model: xw.ExplainableModel) -> None:
+    result = xw.visualise(model, "dog", n_steps=1)
+    for columns in (0, "two"):
+        with pytest.raises(MethodError, match="columns is"):
+            result.plot(columns=columns)
+
+
+def test_no_layer_is_the_recommended_one_and_one_channel_needs_no_list(
+    model: xw.ExplainableModel,
+) -> None:
+    recommended = model.recommended_layer
+    for objective in (objectives.channel(None, 0), objectives.neuron(None, 0)):
+        assert objective.resolved(model).layers == (recommended,)
+    (found,) = top_images(model, "0", picture()[None], channels=3)
+    assert found.channel == 3
+
+
+def test_classes_of_a_model_that_returns_probabilities_come_with_a_note() -> None:
+    sure = torch.nn.Sequential(convolutional(), torch.nn.Softmax(dim=1))
+    loaded = xw.load(sure, preprocessing={"size": SIDE}, labels=["cat", "dog", "owl"])
+    assert "returns probabilities" in xw.visualise(loaded, "dog", n_steps=1).notes[0]
+    assert not xw.visualise(loaded, objectives.channel("0.0", 1), n_steps=1).notes

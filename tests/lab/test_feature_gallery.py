@@ -161,12 +161,14 @@ def test_everything_is_reached_by_the_keyboard_alone(opened: tuple[LabPage, Gall
     assert page.value("[gallery.kind, gallery.page, gallery.selected]") == ["classes", 0, None]
     view.root.locator('[data-parameter="n_steps"]').focus()
     view.press("Control+a", "2", "4", "Tab")
-    expect(view.root.locator(".xaiw-player-words")).to_contain_text("Step 24 of 24")
+    expect(view.root.locator(".xaiw-step-text")).to_contain_text("Step 24 of 24")
     view.root.locator('[aria-label="Images"] [role="option"]').first.focus()
     view.press("ArrowRight", "Enter")
     expect(view.root.locator(".xaiw-start")).to_contain_text("starts as image 1")
     expect(view.root).to_have_attribute("data-state", "idle")
-    assert page.value("gallery.visualisation.provenance['parameters']['start']") == "image 1"
+    assert (
+        page.value("gallery.visualisation.provenance['parameters']['start']['name']") == "image 1"
+    )
     assert page.console_errors == []
 
 

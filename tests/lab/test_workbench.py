@@ -409,3 +409,28 @@ def test_a_saved_notebook_shows_a_picture_of_the_workbench(
     assert Image.open(io.BytesIO(png)).width > 400
     html, _ = HTMLExporter().from_notebook_node(saved)
     assert "data:image/png;base64" in html
+
+
+def test_the_button_shows_what_a_concept_looks_for_below(
+    marked: tuple[LabPage, WorkbenchPage],
+) -> None:
+    page, bench = marked
+    ask = bench.root.get_by_role("button", name="What does it look for?")
+    ask.click()
+    below = page.page.get_by_role("region", name="Features of what is above")
+    expect(below).to_contain_text("has no vector yet: press Test")
+    bench.test()
+    ask.focus()
+    page.page.keyboard.press("Enter")
+    gallery = page.page.locator('.xaiw[data-widget="gallery"]')
+    tile = gallery.locator('.xaiw-tile[aria-selected="true"]')
+    expect(tile).to_contain_text("stripes")
+    expect(tile).to_have_attribute("data-done", "true")
+    expect(gallery.locator("figcaption").first).to_contain_text("stripes in ")
+    expect(below).not_to_contain_text("has no vector yet")
+    (value,) = page.value("bench.look_closer().visualisation.values.tolist()")
+    (before,) = page.value("bench.look_closer().visualisation.start_values.tolist()")
+    assert value > before
+    page.page.get_by_role("button", name="Close", exact=True).click()
+    expect(gallery).to_have_count(0)
+    assert page.console_errors == []

@@ -21,6 +21,7 @@ from tests.widgets.workbench import browser as press
 from xai_widgets.errors import ConceptError, MethodError, XaiError
 from xai_widgets.features import objectives
 from xai_widgets.widgets.gallery.gallery import FeatureGallery
+from xai_widgets.widgets.gallery.pace import Pace
 
 N_STEPS = 8
 LABELS = ["zebra", "leopard", "cow", "horse"]
@@ -88,6 +89,13 @@ def film(recorded: Recorded, after: int = 0, role: str = "steps") -> dict[str, A
         if found["role"] == role:
             return dict(found)
         after = len(recorded.messages)
+
+
+def test_slow_models_are_asked_for_less_at_once() -> None:
+    fast, slow, very_slow = Pace(0.001), Pace(0.1), Pace(10.0)
+    assert [pace.batch for pace in (fast, slow, very_slow)] == [8, 3, 1]
+    assert [pace.every(2048) for pace in (fast, slow, very_slow)] == [8, 2, 2]
+    assert [pace.every(32) for pace in (fast, slow, very_slow)] == [1, 1, 1]
 
 
 def test_a_page_is_optimised_in_batches_and_told_as_it_converges(
@@ -354,7 +362,7 @@ def test_an_optimisation_starts_from_an_image_and_pictures_of_other_starts_are_k
     first = found.frames[0, 0].astype(int)
     wanted = np.asarray(Image.fromarray(pictures[2]).resize((24, 24)), dtype=int)
     assert np.corrcoef(first.ravel(), wanted.ravel())[0, 1] > 0.7
-    assert found.provenance["parameters"]["start"] == "image 2"
+    assert found.provenance["parameters"]["start"]["name"] == "image 2"
     gallery.start = None
     np.testing.assert_array_equal(gallery.visualisation.images, noise.images)
     gallery.parameters = {"n_steps": N_STEPS, "seed": 1}
@@ -437,6 +445,7 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_the_state_stays(make: Mak
         ("page", -1, "count from 0"),
         ("start", 17, "has no image 17: it has 6"),
         ("parameters", {"n_step": 3}, "There is no parameter 'n_step'. Did you mean 'n_steps'"),
+        ("parameters", {3: 3}, "There is no parameter 3"),
         ("parameters", {"n_steps": 0}, "from 8 to 2048"),
         ("parameters", {"n_steps": 12.5}, "whole number"),
         ("parameters", {"transforms": "wild"}, "use one of"),
@@ -447,6 +456,8 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_the_state_stays(make: Mak
         with pytest.raises(traitlets.TraitError, match=sentence):
             setattr(gallery, name, value)
         assert getattr(gallery, name) == before
+    gallery.parameters = {"n_steps": np.int64(9)}
+    assert gallery.parameters == {"n_steps": 9}
     with pytest.raises(XaiError, match="has no trait 'colour'"):
         make(colour="red")
     with pytest.raises(XaiError, match="given none"):
@@ -455,6 +466,118 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_the_state_stays(make: Mak
         make(images=None, region=BOX)
     with pytest.raises(XaiError, match="zebrra"):
         make(objective="zebrra")
+
+
+def test_functions_of_one_name_have_pictures_of_their_own(
+    make: Make, model: xw.ExplainableModel
+) -> None:
+    gallery = make(images=None, objective={"a": lambda y: y[:, 0], "b": lambda y: y[:, 1]})
+    first = gallery.visualisation
+    gallery.selected = 1
+    second = gallery.visualisation
+    assert not np.array_equal(first.images, second.images)
+    alone = xw.visualise(model, lambda y: y[:, 1], n_steps=N_STEPS, same_start=True)
+    np.testing.assert_allclose(second.values, alone.values, rtol=1e-4, atol=1e-6)
+    assert second.provenance["parameters"] == {**alone.provenance["parameters"], "every": 1}
+
+
+def test_a_list_of_objectives_is_shown_and_those_of_several_pictures_are_refused(
+    make: Make,
+) -> None:
+    gallery = make(images=None, objective=["cow", objectives.channel("wide", 2)])
+    assert list(gallery.own) == ["cow", "mean of channel 2 of wide"]
+    assert gallery.visualisation.texts == ("cow",)
+    with pytest.raises(XaiError, match="a gallery makes one of each"):
+        gallery.add(objectives.diversity("wide"))
+    assert gallery.visualisation.texts == ("cow",)
+
+
+def test_an_objective_that_takes_a_name_over_takes_no_picture_with_it(
+    make: Make, recorded: Recorded
+) -> None:
+    gallery = make(images=None, objective={"mine": "cow"})
+    recorded.final(1)
+    before = len(recorded.messages)
+    gallery.add("horse", "mine")
+    recorded.final(gallery._revision)
+    keys = [m["payload"]["key"] for m in recorded.of("gallery")]
+    assert keys[0] != keys[-1]  # the browser lets go of what it has
+    films = [m["payload"] for m in recorded.messages[before:] if m["kind"] == "film"]
+    assert films and all(each["key"] == keys[-1] for each in films)
+
+
+def test_other_weights_mean_other_pictures_and_another_look_at_the_images(
+    make: Make, recorded: Recorded, wide: WideNet
+) -> None:
+    gallery = make(kind="classes")
+    before = gallery.visualisation
+    exciting(recorded)
+    with torch.no_grad():
+        wide.head.weight.mul_(-1)
+    after = len(recorded.messages)
+    browser(gallery, "retry")
+    assert not np.array_equal(gallery.visualisation.images, before.images)
+    assert exciting(recorded, after)["items"]
+    page, *_, last = recorded.of("gallery")
+    assert page["payload"]["key"] != last["payload"]["key"]
+
+
+def test_pictures_of_other_pages_are_kept_by_the_model_alone(
+    make: Make, recorded: Recorded
+) -> None:
+    gallery = make(images=None)
+    recorded.final(1)
+    gallery.selected = 3
+    gallery.page = 1
+    recorded.final(gallery._revision)
+    assert sorted(gallery._records) == [3, *range(24, 40)]
+    gallery.page = 0
+    assert recorded.final(gallery._revision)["payload"]["cached"]
+
+
+def test_cancel_stops_the_look_through_the_images(make: Make, recorded: Recorded) -> None:
+    images = np.zeros((500, 24, 24, 3), np.uint8)
+    gallery = make(images=images, parameters={"n_steps": 2048})
+    recorded.wait("exciting")
+    browser(gallery, "cancel")
+    assert gallery._task is not None and gallery._task.wait(60)
+    assert recorded.final(1)["kind"] == "cancelled"
+    assert "Cancelled" in exciting(recorded)["error"]
+    assert gallery._look._sought is None
+
+
+def test_a_mixture_that_is_no_longer_wanted_keeps_nothing_waiting(
+    make: Make, recorded: Recorded
+) -> None:
+    gallery = make(images=None, kind="classes", parameters={"n_steps": 128})
+    recorded.final(1)
+    gallery.mix_with = 1
+    assert gallery._look._mixing is not None
+    gallery.mix_with = None
+    assert gallery._look._mixing is None
+    gallery.mix_with = 1  # the same again, while the first one may still run
+    found = film(recorded, role="mixture")
+    assert found["error"] is None and len(found["frames"]) == 9
+
+
+def test_a_region_where_nothing_fires_is_a_sentence_and_not_a_wait(
+    recorded: Recorded,
+) -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 1), nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.stem(x).mean((2, 3)))
+
+    model = xw.load(Flat().eval(), labels=LABELS, input_size=(24, 24))
+    gallery = FeatureGallery(model, np.zeros((1, 24, 24, 3), np.uint8), layer="stem", region=BOX)
+    assert recorded.final(1)["kind"] == "result"
+    assert recorded.of("gallery")[0]["payload"]["items"] == []
+    with pytest.raises(XaiError, match="No channel of this layer fires more"):
+        gallery.visualisation
+    gallery.close()
 
 
 def test_what_is_not_there_is_told_in_the_gallery(make: Make, recorded: Recorded) -> None:

@@ -17,7 +17,7 @@ from xai_widgets.features.inputs import InputMap, input_map
 from xai_widgets.features.objective import Objective, Sum
 from xai_widgets.features.objective_kinds import Guided, WholeLayer
 from xai_widgets.features.objectives import as_objective
-from xai_widgets.features.provenance import provenance_of
+from xai_widgets.features.provenance import image_record, provenance_of
 from xai_widgets.features.settings import MAX_SIDE, count, number
 from xai_widgets.features.tiles import tiled
 from xai_widgets.features.visualise import check_ascends
@@ -28,6 +28,7 @@ from xai_widgets.models.loading import load
 
 Values = npt.NDArray[np.float32]
 
+MAX_OCTAVES = 32
 LUMINANCE = np.array([[0.299], [0.587], [0.114]], dtype=np.float32)
 NOTHING = (
     "No gradient of {what} comes back to the picture: nothing there excites it. Choose another "
@@ -161,6 +162,8 @@ def deep_dream_stream(
     loaded = load(model)
     check_ascends(loaded, "DeepDream")
     octaves, n_steps = count("octaves", octaves), count("n_steps", n_steps)
+    if octaves > MAX_OCTAVES:
+        raise MethodError(f"octaves is {octaves}: give at most {MAX_OCTAVES}.")
     ratio = number("octave_scale", octave_scale)
     if ratio <= 1:
         raise MethodError(f"octave_scale is {ratio:g}: give a number above 1.")
@@ -186,8 +189,8 @@ def deep_dream_stream(
         "n_steps": n_steps,
         "jitter": reach,
         "step": length,
-        "guide": None if guide is None else loaded.prepare(guide).display.name,
-        "image": {"name": prepared.display.name, "hash": prepared.display.key},
+        "guide": image_record(loaded, guide),
+        "image": image_record(loaded, image),
         "seed": seed,
     }
     values: list[float] = []

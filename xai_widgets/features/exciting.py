@@ -1,6 +1,6 @@
 """`top_images`: the pictures of a set, and the crops, that excite channels or a direction most."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,7 +192,8 @@ def _asked(
                 f"{width} channels."
             )
         return [None], np.asarray(vector)
-    chosen = range(width) if channels is None else [count("channel", c, 0) for c in channels]
+    given = channels if channels is None or isinstance(channels, Iterable) else [channels]
+    chosen = range(width) if given is None else [count("channel", c, 0) for c in given]
     beyond = [c for c in chosen if c >= width]
     if beyond:
         raise LayerError(

@@ -20,6 +20,7 @@ from xai_widgets.superpixels import segment
 Values = npt.NDArray[np.float32]
 
 LEAST_CONTRAST = 0.01
+ROUNDING, NEGLIGIBLE, TINY = 1e-4, 1e-6, 1e-30
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,10 @@ def firing_channels(
         outside, spread = rest @ flat / rest.sum(), flat.std(axis=0)
     else:
         outside, spread = _over(loaded, name, ImageSet(images))
-    contrast = (inside - outside) / np.maximum(spread, 1e-6)
+    # Whatever the unit of the activations, below this a channel's map is rounding, or next to none.
+    reach = np.maximum(np.abs(flat).max(axis=0), np.abs(outside))
+    least = np.maximum(ROUNDING * reach, max(NEGLIGIBLE * float(reach.max()), TINY))
+    contrast = (inside - outside) / np.maximum(spread, least)
     order = [int(c) for c in np.argsort(-contrast, kind="stable") if contrast[c] > LEAST_CONTRAST]
     return [Firing(c, float(inside[c]), float(outside[c]), float(contrast[c])) for c in order[:n]]
 

@@ -32,7 +32,10 @@ class TargetObjective(Objective):
         """Check names and ranges."""
         if isinstance(self.target, RegionTarget):
             raise TargetError("A region belongs to one picture: choose a class or a layer instead.")
-        target = model.resolve_target(self.target, np.zeros(len(model.labels), np.float32))
+        target = self.target
+        if isinstance(target, LayerTarget):
+            target = replace(target, layer=model.resolve_layer(target.layer, vectors=True))
+        target = model.resolve_target(target, np.zeros(len(model.labels), np.float32))
         if isinstance(target, LayerTarget):
             _check_channel(model, target)
         return TargetObjective(target)
@@ -64,9 +67,9 @@ class CentreNeuron(Objective):
 
     def resolved(self, model: ExplainableModel) -> TargetObjective:
         """Return the neuron in the middle."""
-        shape = model.layer(model.resolve_layer(self.layer)).shape
-        position = tuple(side // 2 for side in shape[:-1])
-        return TargetObjective(LayerTarget(self.layer, self.index, position)).resolved(model)
+        layer = model.resolve_layer(self.layer)
+        position = tuple(side // 2 for side in model.layer(layer).shape[:-1])
+        return TargetObjective(LayerTarget(layer, self.index, position)).resolved(model)
 
     def __call__(self, seen: Seen, backend: Backend) -> Array:
         """Resolve first: the middle is not known."""
@@ -157,8 +160,8 @@ class Direction(Objective):
                 f"The vector has {len(vector)} values: layer {layer!r} has {shape[-1]} channels"
                 f" ({' x '.join(map(str, shape))})."
             )
-        if not 0 <= self.cosine <= 4:
-            raise TargetError(f"cosine is {self.cosine}: give a power from 0 to 4.")
+        if not isinstance(self.cosine, int | float) or not 0 <= self.cosine <= 4:
+            raise TargetError(f"cosine is {self.cosine!r}: give a power from 0 to 4.")
         grid = model.layer(layer).grid
         pooled = len(vector) == shape[-1]
         patches = grid.patches if grid is not None and pooled and len(shape) == 2 else None

@@ -3,7 +3,7 @@
 Objectives are values; they add, subtract and scale: ``channel("layer3", 5) - 0.1 * layer("stem")``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,25 @@ def channel(layer: str, index: int) -> Objective:
     return TargetObjective(LayerTarget(layer, index))
 
 
-def neuron(layer: str, channel: int, position: Sequence[int] | None = None) -> Objective:
-    """Return one neuron of a layer: a channel at (row, column) or (token,); None for the middle."""
+def neuron(layer: str, channel: int, position: Sequence[int] | int | None = None) -> Objective:
+    """Return one neuron of a layer: a channel at (row, column) or a token; None for the middle."""
     if position is None:
         return CentreNeuron(layer, channel)
-    return TargetObjective(LayerTarget(layer, channel, tuple(position)))
+    place = tuple(position) if isinstance(position, Iterable) else (position,)
+    return TargetObjective(LayerTarget(layer, channel, place))
 
 
 def direction(
     layer: str, vector: npt.ArrayLike, cosine: float = 0.0, name: str = "a direction"
 ) -> Objective:
     """Return the mean projection of a layer's activations on a vector; see `Direction`."""
-    return Direction(layer, np.asarray(vector, dtype=np.float32), cosine, name)
+    try:
+        numbers = np.asarray(vector, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise TargetError(
+            f"The vector of a direction is {vector!r:.60}: give one number for each channel."
+        ) from None
+    return Direction(layer, numbers, cosine, name)
 
 
 def as_objective(given: Any) -> Objective:
@@ -114,7 +121,12 @@ def concept(name: str, layer: str, vectors: Any, cosine: float = 0.0) -> Objecti
     sets = found if isinstance(found, list | tuple) else (found,)
     known: list[tuple[str, str]] = []
     for entry in sets:
-        trained = entry if isinstance(entry, Mapping) else entry.vectors
+        trained = entry if isinstance(entry, Mapping) else getattr(entry, "vectors", None)
+        if not isinstance(trained, Mapping):
+            raise TargetError(
+                f"A {type(entry).__name__} holds no concept vectors: give a ConceptStore, or a "
+                "mapping from (concept, layer) to vectors."
+            )
         if (name, layer) in trained:
             return direction(layer, trained[name, layer], cosine, name)
         known += trained.keys()

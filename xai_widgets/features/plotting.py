@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from xai_widgets.features.settings import count
+
 if TYPE_CHECKING:
     from xai_widgets.features.visualisation import Visualisation
 
@@ -28,7 +30,7 @@ def draw_row(
     images: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str], columns: int = 4
 ) -> Figure:
     """Return a figure of pictures under their titles, so many in a row."""
-    columns = max(1, min(columns, len(images)))
+    columns = min(count("columns", columns), len(images))
     rows = math.ceil(len(images) / columns)
     lines = 1 + max(title.count("\n") + 1 for title in titles)
     figure = Figure(

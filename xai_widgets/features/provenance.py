@@ -28,3 +28,11 @@ def provenance_of(
         "method": method,
         "parameters": dict(parameters),
     }
+
+
+def image_record(model: ExplainableModel, image: Any) -> dict[str, str] | None:
+    """Return what tells an image from others; None for none."""
+    if image is None:
+        return None
+    display = model.prepare(image).display
+    return {"name": display.name, "hash": display.key}

@@ -15,7 +15,7 @@ from xai_widgets.features.inputs import InputMap, input_map
 from xai_widgets.features.objective import Objective, OneEach
 from xai_widgets.features.objectives import as_objective
 from xai_widgets.features.parameterisation import parameterisation_of
-from xai_widgets.features.provenance import provenance_of
+from xai_widgets.features.provenance import image_record, provenance_of
 from xai_widgets.features.settings import count, number, size_of
 from xai_widgets.features.transforms import Transforms, transforms_of
 from xai_widgets.features.visualisation import Best, History, Visualisation
@@ -26,6 +26,10 @@ Values = npt.NDArray[np.float32]
 
 MAX_BATCH = 64
 N_FRAMES = 16
+PROBABILITIES = (
+    "The model returns probabilities, whose gradients vanish where its softmax is sure: load it "
+    'without its last softmax (output="logits" for a Keras model) for pictures of its classes.'
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +209,7 @@ def visualise_stream(
         "l2": problem.regularisers.l2,
         "total_variation": problem.regularisers.total_variation,
         "learning_rate": problem.learning_rate,
-        "start": None if start is None else loaded.prepare(start).display.name,
+        "start": image_record(loaded, start),
         "same_start": bool(same_start),
         "seed": ascent.seed,
         "every": every,
@@ -295,13 +299,15 @@ class _Kept:
         )
 
     def _notes(self, texts: Sequence[str]) -> tuple[str, ...]:
-        note = self._problem.input_map.note
+        goal, model = self._problem.objective, self._problem.model
+        sure = model.outputs_probabilities and model.is_classifier and None in goal.layers
         dead = tuple(
             f"No gradient reached the picture for {texts[i]}: it is the noise of the start. Start "
             "from an image that the channel answers to."
             for i in self._ascent.dead
         )
-        return (*((note,) if note else ()), *dead)
+        notes = (self._problem.input_map.note, PROBABILITIES if sure else None)
+        return (*(note for note in notes if note), *dead)
 
 
 def check_ascends(model: ExplainableModel, what: str) -> None:

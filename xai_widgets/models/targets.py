@@ -165,6 +165,13 @@ class LayerTarget(Target):
 
     def _check(self, shape: tuple[int, ...]) -> None:
         sides = shape[1:-1]
+        numbers = (*(() if self.channel is None else (self.channel,)), *(self.position or ()))
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int | np.integer):
+                raise TargetError(
+                    f"Channels and positions of a layer are counted from 0: {number!r} is no whole "
+                    "number."
+                )
         if self.channel is not None and not 0 <= self.channel < shape[-1]:
             raise TargetError(
                 f"There is no channel {self.channel}: layer {self.layer!r} has {shape[-1]}, "

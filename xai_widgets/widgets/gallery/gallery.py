@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from traitlets import observe
 
-from xai_widgets.errors import XaiError
+from xai_widgets.errors import TargetError, XaiError
 from xai_widgets.models.images import ImageSet
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import ClassTarget, LayerTarget, resolve_target
@@ -53,7 +53,8 @@ class FeatureGallery(GalleryViews):
         channel most, and what an optimisation can start from. None for neither.
     objective
         What to begin with: anything `visualise` takes (a class or its label, a target, an
-        objective of `xai_widgets.features.objectives`), or a dict of objectives by name.
+        objective of `xai_widgets.features.objectives`, a list of them), or a dict of objectives by
+        name.
     layer
         The layer whose channels are shown; None for the recommended one.
     labels
@@ -106,6 +107,7 @@ class FeatureGallery(GalleryViews):
         self.images = None if images is None else ImageSet(images)
         self.images_key = uuid4().hex  # images are not opened to be told apart
         self._own: list[tuple[str, Any]] = []
+        self.own_changes = 0
         self._page: Page | None = None
         self._records: dict[int, Optimised] = {}
         self._wanted: list[int] = []
@@ -159,6 +161,11 @@ class FeatureGallery(GalleryViews):
                 self._keep_own(name, each)
             self.kind = "own"
             return
+        if isinstance(objective, list | tuple):
+            for each in objective:
+                self._keep_own(None, each)
+            self.kind = "own"
+            return
         target = getattr(objective, "target", objective)
         if isinstance(target, str | int) and not isinstance(target, bool):
             target = ClassTarget(target)
@@ -181,10 +188,16 @@ class FeatureGallery(GalleryViews):
         from xai_widgets.features.objectives import as_objective
 
         resolved = as_objective(objective).resolved(self.model)
+        if resolved.together:
+            raise TargetError(
+                "diversity and alignment compare several pictures of one objective, and a gallery "
+                "makes one of each: use visualise with n."
+            )
         text = checked_name(resolved.text(self.model.labels) if name is None else name)
         known = [each for each, _ in self._own]
         if text in known:
             self._own[known.index(text)] = (text, resolved)
+            self.own_changes += 1
         else:
             self._own.append((text, resolved))
         return [each for each, _ in self._own].index(text)
@@ -277,6 +290,7 @@ class FeatureGallery(GalleryViews):
             for kind in FINAL_KINDS:
                 self._shown.pop(kind, None)
             self._error = None
+            self._look.stop_mixing()
             asked = {name: getattr(self, name) for name in (*ASKED, *LOOKED_AT)}
             self._tell("accepted", asked, self._revision)
             job = GalleryJob(self, self._revision)
@@ -296,6 +310,11 @@ class FeatureGallery(GalleryViews):
         """
 
         def found() -> "Visualisation | None":
+            if self.shown is None:
+                raise StateError(
+                    "No channel of this layer fires more in the region than elsewhere: mark "
+                    "another region, or choose another layer."
+                )
             record = self.record(self.shown)
             if record is not None and record.failure:
                 raise XaiError(record.failure)

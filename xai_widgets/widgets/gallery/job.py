@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from xai_widgets.models.images import DisplayImage
 from xai_widgets.superpixels import segment
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.engine import Outcome, Steps
+from xai_widgets.widgets.gallery.identity import identity_of
+from xai_widgets.widgets.gallery.pace import Pace, pace_of
 from xai_widgets.widgets.gallery.record import Optimised, part_of
 from xai_widgets.widgets.gallery.state import ASKED, LOOKED_AT, PAGE_SIZE
 from xai_widgets.widgets.regions import encode_runs, region_mask
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from xai_widgets.features.objectives import Objective
     from xai_widgets.widgets.gallery.views import GalleryViews
 
-BATCH = 8
-LOOKS = 32
-"""So often in an optimisation its pictures are looked at, which costs a forward pass each."""
 TELL_SECONDS = 0.1
 WHERE_SIDE = 192
 
@@ -34,7 +33,8 @@ class Page:
     Attributes
     ----------
     key
-        Equal for pages that share their pictures: of one kind, layer and way of optimising.
+        Equal for pages that share their pictures: of one kind, layer and way of optimising, with
+        the same weights and the same own objectives by their names.
     kind, layer
         What has pictures.
     items
@@ -94,6 +94,7 @@ class GalleryJob:
         self._state = {name: getattr(gallery, name) for name in (*ASKED, *LOOKED_AT)}
         self._parameters = gallery.asked_parameters
         self._way = Way(self._parameters, None)
+        self._pace = Pace(1.0)
 
     def steps(self) -> Steps:
         """Do the work, yielding wherever it may be cancelled."""
@@ -125,6 +126,9 @@ class GalleryJob:
         gallery.look(self._revision)
         yield
         total = len(objectives)
+        if missing:
+            self._pace = pace_of(model, gallery._engine.cache)
+            yield
         while missing:
             done = total - len(missing)
             batch = self._next(missing)
@@ -148,7 +152,7 @@ class GalleryJob:
             }
         self._gallery._end(self._revision, outcome, payload)
         if outcome.kind == "cancelled":
-            self._gallery.look(self._revision)
+            self._gallery.look(self._revision, compute=False)
 
     # Parts --------------------------------------------------------------------------------
 
@@ -156,7 +160,7 @@ class GalleryJob:
         """Return the next batch: what is enlarged or in sight, then the others in order."""
         first = [index for index in self._gallery.wanted(self._revision) if index in missing]
         order = dict.fromkeys([*first, *missing])
-        return list(order)[:BATCH]
+        return list(order)[: self._pace.batch]
 
     def _page(self) -> Generator[None, None, Page]:
         from xai_widgets.features import objectives
@@ -173,15 +177,15 @@ class GalleryJob:
                 order = list(values)
         number = min(state["page"], max(0, (len(order) - 1) // PAGE_SIZE))
         chosen = order[number * PAGE_SIZE : (number + 1) * PAGE_SIZE]
-        if kind == "channels":
-            items: dict[int, Any] = {}
+        items: dict[int, Any]
         if kind == "channels":
             items = {index: channel(gallery.model, str(layer), index) for index in chosen}
         elif kind == "classes":
             items = {index: objectives.class_score(index) for index in chosen}
         else:
             items = {index: gallery._own[index][1] for index in chosen}
-        key = json.dumps([kind, layer, self._way.text])
+        given = gallery.own_changes if kind == "own" else 0
+        key = json.dumps([kind, layer, self._way.text, gallery.model.fingerprint, given])
         shown = {index: names[index] for index in chosen}
         return Page(key, kind, layer, items, shown, values, len(order), number, where)
 
@@ -214,7 +218,7 @@ class GalleryJob:
 
         gallery, model = self._gallery, self._gallery.model
         records = {index: Optimised() for index in batch}
-        every = max(1, self._parameters["n_steps"] // LOOKS)
+        every = self._pace.every(self._parameters["n_steps"])
         stream = visualise_stream(
             model, objectives=list(batch.values()), every=every, **self._way.arguments
         )
@@ -326,7 +330,6 @@ class Way:
         """The arguments of `mixtures`."""
         return {**self.parameters, "start": self.start}
 
-    def key(self, model: ExplainableModel, objective: "Objective") -> tuple[str, ...]:
+    def key(self, model: ExplainableModel, objective: "Objective") -> tuple[Hashable, ...]:
         """Return what a picture is remembered by."""
-        wire = json.dumps(objective.to_dict(), sort_keys=True)
-        return ("feature", model.fingerprint, wire, self.text)
+        return ("feature", model.fingerprint, identity_of(objective), self.text)

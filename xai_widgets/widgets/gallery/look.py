@@ -1,6 +1,5 @@
 """What belongs to the enlarged picture of a gallery: its film, a mixture, what excites it most."""
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.images import DisplayImage, ImageSet
 from xai_widgets.widgets.base import failure
 from xai_widgets.widgets.engine import Outcome, Steps
+from xai_widgets.widgets.gallery.identity import identity_of
 from xai_widgets.widgets.gallery.job import Page, Way, objective_at
 from xai_widgets.widgets.gallery.record import Film, film_of
 from xai_widgets.widgets.regions import crop
@@ -88,8 +88,8 @@ class Look:
         self._mixing: Any = None
         self.found: list[Excited] = []
 
-    def start(self) -> None:
-        """Send what is known, and compute the rest. Returns at once."""
+    def start(self, compute: bool = True) -> None:
+        """Send what is known, and compute the rest, unless it is not wanted. Returns at once."""
         gallery = self._gallery
         with gallery._state_lock:
             page, way, index, other = gallery.present
@@ -103,9 +103,20 @@ class Look:
                     "film",
                     film_of(record, page.title(index, gallery.names)).payload(page.key, index),
                 )
+            if not compute:
+                return
             if other is not None and other != index:
                 self._mix(page, way, index, other)
+            else:
+                self.stop_mixing()
             self._seek(page, index)
+
+    def stop_mixing(self) -> None:
+        """Cancel a mixture that is no longer asked for; it would keep the pictures waiting."""
+        gallery = self._gallery
+        if self._mixing is not None:
+            self._mixing = None  # first: then nothing is told of it
+            gallery._engine.cancel(gallery._owner, "mixture")
 
     def tell(self) -> None:
         """Send everything there is once more."""
@@ -159,8 +170,8 @@ class Look:
             yield
 
         def finish(outcome: Outcome) -> None:
-            if self._mixing != mixing:
-                return  # another one is mixed
+            if self._mixing is not mixing:
+                return  # another one is mixed, or the same one anew
             self._mixing = None
             if found:
                 self._send("mixture", found[0].payload(page.key, index, other))
@@ -191,7 +202,7 @@ class Look:
             return
         objective = objective_at(gallery, page, index)
         key = f"{page.kind} {page.layer or ''}"
-        sought = (key, index, json.dumps(objective.to_dict(), sort_keys=True))
+        sought = (key, index, gallery.model.fingerprint, identity_of(objective))
         if sought in (self._sought, self._known):
             return
         self._sought = sought
@@ -238,12 +249,12 @@ class Look:
             about: Any = page.layer
             stream = top_images_stream(model, page.layer, images, n=N_EXCITING)
         elif isinstance(objective, Direction) and len(objective.vector) == width:
-            about = json.dumps(objective.to_dict())
+            about = identity_of(objective)
             stream = top_images_stream(
                 model, objective.layer, images, direction=objective.vector, n=N_EXCITING
             )
         else:
-            about = json.dumps(objective.to_dict(), sort_keys=True)
+            about = identity_of(objective)
             stream = ranked_images_stream(model, objective, images, n=N_EXCITING)
         key = ("exciting", model.fingerprint, gallery.images_key, about)
         found = cache.get(key)

@@ -100,6 +100,7 @@ def part_of(made: "Visualisation", place: int) -> "Visualisation":
         values=made.best.values[one],
         steps=made.best.steps[one],
     )
+    parameters = {**made.provenance["parameters"], "n": 1}
     return replace(
         made,
         images=made.images[one].copy(),
@@ -110,6 +111,7 @@ def part_of(made: "Visualisation", place: int) -> "Visualisation":
         frames=made.frames[:, one],
         objective=parts[place],
         texts=texts[one],
+        provenance={**made.provenance, "parameters": parameters},
         notes=tuple(note for note in made.notes if not _of_another(note, texts, place)),
     )
 

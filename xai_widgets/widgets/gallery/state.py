@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import traitlets
 from traitlets import Dict, Int, Unicode, validate
 
@@ -165,7 +166,10 @@ class GalleryState(traitlets.HasTraits):
         records = {record["name"]: record for record in PARAMETERS}
         for name, value in values.items():
             if name not in records:
-                raise StateError(f"There is no parameter {name!r}.{near_matches(name, records)}")
+                near = near_matches(str(name), records)
+                raise StateError(f"There is no parameter {name!r}.{near}")
+            if isinstance(value, np.generic):
+                values[name] = value = value.item()
             _check_value(records[name], value)
         return values
 

@@ -24,9 +24,12 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
     ----------
     images_key
         Tells these images from those of other galleries of the model.
+    own_changes
+        How often an own objective took the place of another.
     """
 
     images_key: str
+    own_changes: int
     _page: Page | None
     _way: Way | None
     _records: dict[int, Optimised]
@@ -42,6 +45,8 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
                 return False
             if self._page is None or self._page.key != page.key:
                 self._records = {}
+            seen = {*page.items, self.selected, self.mix_with}  # the others are in the cache
+            self._records = {i: record for i, record in self._records.items() if i in seen}
             self._page, self._way, self._wanted = page, way, []
             self._tell("gallery", page.to_dict([name for name, _ in self._own]), revision)
             return True
@@ -90,11 +95,11 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
         with self._state_lock:
             return any(kind in self._shown for kind in FINAL_KINDS)
 
-    def look(self, revision: int) -> None:
+    def look(self, revision: int, compute: bool = True) -> None:
         """Show what belongs to the picture that is enlarged, unless a newer job has taken over."""
         with self._state_lock:
             if revision == self._revision and self.comm is not None:
-                self._look.start()
+                self._look.start(compute)
 
     # Messages -----------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ function start(context: Context, store: GalleryStore): Part {
       const from = store.asked("start");
       setAttr(noise, "aria-pressed", from === null);
       (rail.root.querySelector(".xaiw-rail-count") as HTMLElement).hidden = true;
-      const name = from === null ? null : (store.thumbnails.get(from)?.name ?? `image ${from + 1}`);
+      const name = from === null ? null : (store.thumbnails.get(from)?.name ?? `image ${from}`);
       setText(words, name ? `Each picture starts as ${name}.` : "Each picture starts as faint noise.");
     },
   };

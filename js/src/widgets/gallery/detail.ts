@@ -205,8 +205,8 @@ export function detail(store: GalleryStore, below: HTMLElement, signal: AbortSig
     film = current();
     const index = store.shown;
     const second = store.item(store.asked("mix_with"));
-    const words = [film?.names[0] ?? store.item(index)?.name ?? "", second && `+ ${second.name}`];
-    setText(name, words.filter(Boolean).join(" "));
+    const words = film?.names ?? [store.item(index)?.name, second?.name];
+    setText(name, words.filter(Boolean).join(" + "));
     setAttr(name, "title", name.textContent);
     fillMix();
     const mixed = film?.role === "mixture";

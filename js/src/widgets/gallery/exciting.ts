@@ -63,6 +63,8 @@ export function exciting(store: GalleryStore): { root: HTMLElement; update(): vo
     const { about } = store;
     root.hidden = !about?.n_images || store.shown === null;
     show.select(whole ? "whole" : "crop");
+    // A class sees all of each picture: there is nothing to choose.
+    if (found?.items) show.root.hidden = found.items.every(({ box }) => box.width >= 1 && box.height >= 1);
     const looking = found && !found.items && !found.error;
     setText(
       words,

@@ -106,10 +106,13 @@ export class FeatureGallery {
       setText(refusal, failed);
       body.classList.toggle("is-without", without);
       body.classList.toggle("is-refused", never);
+      const none = store.gallery?.where && store.gallery.items.length === 0;
       large.setMessage(
         nothing && store.state === "cancelled"
           ? "Cancelled before there was a picture: Retry starts again."
-          : "",
+          : none
+            ? "No channel of this layer fires more in the region than elsewhere."
+            : "",
       );
       this.root.classList.toggle("has-setup", store.setup !== null);
       setText(summary, [store.asked("kind"), store.gallery?.layer].filter(Boolean).join(" \u00b7 "));

@@ -138,6 +138,12 @@ export class GalleryStore extends Store {
         const gallery = payload as Gallery;
         if (this.gallery?.key !== gallery.key) this.tiles.clear();
         this.gallery = gallery;
+        const seen = new Set([
+          ...gallery.items.map(({ index }) => index),
+          this.shown,
+          this.asked("mix_with"),
+        ]);
+        for (const index of this.tiles.keys()) if (!seen.has(index)) this.tiles.delete(index);
         this.emit("gallery");
         return;
       }
