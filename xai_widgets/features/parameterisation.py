@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class Parameterisation(ABC):
         """Return pictures [N, H, W, C], 0..1, of parameters [N, ...]."""
         plane = self.plane(parameters, backend)
         if self.channels == 3:
-            plane = backend.matmul(plane, backend.asarray(colour_matrix(3)))
+            plane = backend.recoloured(plane, backend.asarray(colour_matrix(3)))
         return backend.sigmoid(plane)
 
     def plane_of(self, picture: Values) -> npt.NDArray[np.float64]:
@@ -87,7 +88,7 @@ class Fourier(Parameterisation):
 
     name: ClassVar[str] = "fourier"
 
-    @property
+    @cached_property
     def scale(self) -> Values:
         """How much each coefficient counts, float32 [H, W // 2 + 1]."""
         height, width = self.size
@@ -108,8 +109,7 @@ class Fourier(Parameterisation):
 
     def plane(self, parameters: Array, backend: Backend) -> Array:
         """Transform coefficients to [N, H, W, C]."""
-        scaled = parameters * backend.asarray(self.scale)
-        return backend.irfft2(scaled[:, 0], scaled[:, 1], self.size)
+        return backend.irfft2(parameters * backend.asarray(self.scale), self.size)
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,17 @@ class TorchBackend(Backend):
         """Return the rows of a tensor, each with a first axis of one."""
         return torch.split(self.asarray(array), 1)
 
-    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> torch.Tensor:
-        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
-        spectrum = torch.complex(self.asarray(real), self.asarray(imaginary))
+    def recoloured(self, array: Any, matrix: Any, offset: Any = None) -> torch.Tensor:
+        """Mix the channels of [N, H, W, C], plane by plane."""
+        images = self.asarray(array).permute(0, 3, 1, 2)
+        mixed = self.asarray(matrix).T @ images.flatten(2)
+        if offset is not None:
+            mixed = mixed + self.asarray(offset)[:, None]
+        return mixed.unflatten(2, images.shape[2:]).permute(0, 2, 3, 1)
+
+    def irfft2(self, spectra: Any, size: tuple[int, int]) -> torch.Tensor:
+        """Transform spectra [N, 2, C, H, W // 2 + 1] to real images [N, H, W, C]."""
+        spectrum = torch.complex(*self.asarray(spectra).unbind(1))
         images: torch.Tensor = torch.fft.irfft2(spectrum, s=size)
         return images.permute(0, 2, 3, 1)
 
