@@ -99,10 +99,9 @@ class Backend(ABC):
 
     @abstractmethod
     def irfft2(self, spectra: Array, size: tuple[int, int]) -> Array:
-        """Transform spectra [N, 2, C, H, W // 2 + 1] to real images [N, H, W, C] of ``size``.
+        """Transform spectra [N, C, H, W // 2 + 1, 2] to real images [N, H, W, C] of ``size``.
 
-        The second axis holds real and imaginary parts. As `numpy.fft.irfft2` over the last two
-        axes: divided by H W.
+        The last axis holds real and imaginary parts. As `numpy.fft.irfft2`: divided by H W.
         """
 
     @abstractmethod

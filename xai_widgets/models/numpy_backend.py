@@ -112,9 +112,9 @@ class NumpyBackend(Backend):
         return mixed if offset is None else mixed + self.asarray(offset)
 
     def irfft2(self, spectra: Any, size: tuple[int, int]) -> Floats:
-        """Transform spectra [N, 2, C, H, W // 2 + 1] to real images [N, H, W, C]."""
+        """Transform spectra [N, C, H, W // 2 + 1, 2] to real images [N, H, W, C]."""
         given = self.asarray(spectra)
-        images = np.fft.irfft2(given[:, 0] + 1j * given[:, 1], s=size, axes=(2, 3))
+        images = np.fft.irfft2(given[..., 0] + 1j * given[..., 1], s=size, axes=(2, 3))
         return np.asarray(images.transpose(0, 2, 3, 1), dtype=np.float32)
 
     def warp(self, array: Any, matrix: Any) -> Floats:
