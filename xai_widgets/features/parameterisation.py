@@ -100,8 +100,9 @@ class Fourier(Parameterisation):
     def noise(self, rng: np.random.Generator, strength: float) -> Values:
         """Return normal coefficients of standard deviation ``strength``."""
         height, width = self.size
-        shape = (self.channels, height, width // 2 + 1, 2)
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+        shape = (2, self.channels, height, width // 2 + 1)
+        parts = rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+        return np.ascontiguousarray(np.moveaxis(parts, 0, -1))
 
     def parameters_of(self, picture: Values) -> Values:
         """Return the coefficients of a picture."""
