@@ -10,7 +10,7 @@ import pytest
 import xai_widgets as xw
 from xai_widgets.features import Visualisation, objectives
 
-N_STEPS = 160
+N_STEPS = 104
 
 
 @pytest.fixture(scope="module", params=["torch", "tensorflow"])
@@ -65,7 +65,7 @@ def test_the_picture_of_the_zebra_has_the_spectrum_of_stripes_and_the_plain_one_
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
 def test_digits_are_recognised_in_their_pictures(framework: str) -> None:
     model = xw.demo.model("digits", framework)
-    pictures = xw.visualise(model, list(range(10)), n_steps=96)
+    pictures = xw.visualise(model, list(range(10)), n_steps=56)
     found = [record["label"] for record in model.predict(list(pictures.images))]
     assert found == list(model.labels)
 

@@ -47,13 +47,13 @@ def parameters(form: Parameterisation, n: int = 2) -> Any:
 def by_hand(size: tuple[int, int], coefficients: Any) -> Any:
     """Return pictures as Olah et al. describe them, in float64, in loops over frequencies."""
     height, width = size
-    scaled = np.zeros(coefficients.shape[:1] + coefficients.shape[2:], dtype=complex)
+    scaled = np.zeros(coefficients.shape[:4], dtype=complex)
     for row in range(height):
         for column in range(width // 2 + 1):
             cycles_down = (row if row <= (height - 1) // 2 else row - height) / height
             frequency = max(np.hypot(cycles_down, column / width), 1 / max(height, width))
-            pair = coefficients[:, :, :, row, column].astype(np.float64)
-            scaled[..., row, column] = (pair[:, 0] + 1j * pair[:, 1]) / frequency
+            pair = coefficients[:, :, row, column].astype(np.float64)
+            scaled[..., row, column] = (pair[..., 0] + 1j * pair[..., 1]) / frequency
     scaled *= np.sqrt(height * width)
     planes = np.fft.irfft2(scaled, s=size).transpose(0, 2, 3, 1)
     if planes.shape[-1] == 3:

@@ -82,8 +82,9 @@ class Problem:
     ) -> tuple[Array, Array, Array, Array]:
         """Return parameters and Adam's two averages after one step, and the value before it.
 
-        Kingma and Ba, "Adam", ICLR 2015: ``p += rate m' / (sqrt(s') + tiny)``, with both averages
-        divided by what they lack at the start; `rates` holds both corrections.
+        Kingma and Ba, "Adam", ICLR 2015: ``p += rate m' / (sqrt(s') + tiny)``, where m' and s' are
+        decaying sums of gradients and of their squares, over the sums of their weights. All these
+        factors are in `adam_rates`, so that arrays are passed through as rarely as possible.
         """
         backend = self.model.backend
 
@@ -98,9 +99,9 @@ class Problem:
         if gradient is None:
             what = self.objective.text(self.model.labels)
             raise MethodError(NO_DEPENDENCE.format(what=what))
-        mean = mean * MOMENTUM + gradient * (1 - MOMENTUM)
-        square = square * SPREAD + gradient * gradient * (1 - SPREAD)
-        parameters = parameters + mean * rates[0] / ((square * rates[1]) ** 0.5 + TINY)
+        mean = mean * MOMENTUM + gradient
+        square = square * SPREAD + gradient * gradient
+        parameters = parameters + mean / (square**0.5 * rates[0] + rates[1])
         return parameters, mean, square, values
 
     def _penalty(self, pictures: Array) -> Array | float:
@@ -119,6 +120,21 @@ class Problem:
         """Return pictures, untransformed, and their values."""
         pictures = self.parameterisation.pictures(parameters, self.model.backend)
         return pictures, self.value(look, pictures)
+
+
+def adam_rates(learning_rate: float, done: int) -> Values:
+    """Return a and b of Adam's step ``m / (sqrt(s) a + b)``, m and s being decaying sums.
+
+    Parameters
+    ----------
+    learning_rate
+        How far a parameter moves whose gradient stays the same.
+    done
+        Which step it is, from 1.
+    """
+    gradients = (1 - MOMENTUM**done) / (1 - MOMENTUM)
+    squares = (1 - SPREAD**done) / (1 - SPREAD)
+    return np.array([squares**-0.5, TINY], np.float32) * np.float32(gradients / learning_rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +203,7 @@ class Ascent:
         mean = square = parameters * 0
         for done in range(1, n_steps + 1):
             matrix = self.problem.transforms.draw(rng, self.problem.parameterisation.size)
-            rates = np.array([rate / (1 - MOMENTUM**done), 1 / (1 - SPREAD**done)], np.float32)
+            rates = adam_rates(rate, done)
             parameters, mean, square, _ = self._step(parameters, mean, square, matrix, rates)
             if done % every == 0 or done == n_steps:
                 yield self._point(done, parameters)
@@ -222,8 +238,8 @@ class Ascent:
     def _unmoved(self, parameters: Array) -> npt.NDArray[np.bool_]:
         """Return which pictures no gradient reaches, [B]."""
         still = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-        zero, rates = parameters * 0, np.zeros(2, np.float32)
-        _, _, square, _ = self._step(parameters, zero, zero, still, rates)
+        zero = parameters * 0
+        _, _, square, _ = self._step(parameters, zero, zero, still, adam_rates(1.0, 1))
         axes = tuple(range(1, len(parameters.shape)))
         return np.asarray(
             self.problem.model.backend.to_numpy(self.problem.model.backend.max(square, axes)) == 0

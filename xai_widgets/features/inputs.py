@@ -47,13 +47,9 @@ class InputMap:
 
     def inputs(self, pictures: Array, backend: Backend) -> Array:
         """Return model inputs [N, H, W, C] of pictures [N, H, W, P], 0..1."""
-        if np.count_nonzero(self.matrix - np.diag(np.diagonal(self.matrix))) or (
-            self.matrix.shape[0] != self.matrix.shape[1]
-        ):
-            return backend.matmul(pictures, backend.asarray(self.matrix)) + backend.asarray(
-                self.offset
-            )
-        return pictures * backend.asarray(np.diagonal(self.matrix)) + backend.asarray(self.offset)
+        return backend.recoloured(
+            pictures, backend.asarray(self.matrix), backend.asarray(self.offset)
+        )
 
     def shown(self, pictures: Values) -> Values:
         """Return pictures [N, H, W, P] in red, green and blue, float32 [N, H, W, 3], 0..1."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class Parameterisation(ABC):
         """Return pictures [N, H, W, C], 0..1, of parameters [N, ...]."""
         plane = self.plane(parameters, backend)
         if self.channels == 3:
-            plane = backend.matmul(plane, backend.asarray(colour_matrix(3)))
+            plane = backend.recoloured(plane, backend.asarray(colour_matrix(3)))
         return backend.sigmoid(plane)
 
     def plane_of(self, picture: Values) -> npt.NDArray[np.float64]:
@@ -82,34 +83,36 @@ class Fourier(Parameterisation):
     cycles per pixel: a step of the same size in all parameters then changes coarse structure as
     much more as natural pictures have more of it. Olah, Mordvintsev and Schubert, "Feature
     visualization", Distill 2017. As in Lucid, which divides by 4 once more: on small networks steps
-    of 0.05 are then too short to leave a grey picture. Parameters are [N, 2, C, H, W // 2 + 1].
+    of 0.05 are then too short to leave a grey picture. Parameters are [N, C, H, W // 2 + 1, 2],
+    real and imaginary parts last.
     """
 
     name: ClassVar[str] = "fourier"
 
-    @property
+    @cached_property
     def scale(self) -> Values:
-        """How much each coefficient counts, float32 [H, W // 2 + 1]."""
+        """How much each coefficient counts, float32 [H, W // 2 + 1, 1]."""
         height, width = self.size
         rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
         frequency = np.maximum(np.hypot(rows, columns), 1 / max(height, width))
-        return np.asarray(np.sqrt(height * width) / frequency, dtype=np.float32)
+        return np.asarray(np.sqrt(height * width) / frequency, dtype=np.float32)[..., None]
 
     def noise(self, rng: np.random.Generator, strength: float) -> Values:
         """Return normal coefficients of standard deviation ``strength``."""
         height, width = self.size
         shape = (2, self.channels, height, width // 2 + 1)
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+        parts = rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+        return np.ascontiguousarray(np.moveaxis(parts, 0, -1))
 
     def parameters_of(self, picture: Values) -> Values:
         """Return the coefficients of a picture."""
         spectrum = np.fft.rfft2(self.plane_of(picture), axes=(0, 1)).transpose(2, 0, 1)
-        return np.asarray(np.stack([spectrum.real, spectrum.imag]) / self.scale, dtype=np.float32)
+        parts = np.stack([spectrum.real, spectrum.imag], axis=-1)
+        return np.asarray(parts / self.scale, dtype=np.float32)
 
     def plane(self, parameters: Array, backend: Backend) -> Array:
         """Transform coefficients to [N, H, W, C]."""
-        scaled = parameters * backend.asarray(self.scale)
-        return backend.irfft2(scaled[:, 0], scaled[:, 1], self.size)
+        return backend.irfft2(parameters * backend.asarray(self.scale), self.size)
 
 
 @dataclass(frozen=True)

@@ -106,10 +106,15 @@ class NumpyBackend(Backend):
         """Return the rows of an array, each with a first axis of one."""
         return list(self.asarray(array)[:, None])
 
-    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> Floats:
-        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
-        spectrum = self.asarray(real) + 1j * self.asarray(imaginary)
-        images = np.fft.irfft2(spectrum, s=size, axes=(2, 3))
+    def recoloured(self, array: Any, matrix: Any, offset: Any = None) -> Floats:
+        """Mix the channels of [N, H, W, C]."""
+        mixed = self.matmul(array, matrix)
+        return mixed if offset is None else mixed + self.asarray(offset)
+
+    def irfft2(self, spectra: Any, size: tuple[int, int]) -> Floats:
+        """Transform spectra [N, C, H, W // 2 + 1, 2] to real images [N, H, W, C]."""
+        given = self.asarray(spectra)
+        images = np.fft.irfft2(given[..., 0] + 1j * given[..., 1], s=size, axes=(2, 3))
         return np.asarray(images.transpose(0, 2, 3, 1), dtype=np.float32)
 
     def warp(self, array: Any, matrix: Any) -> Floats:

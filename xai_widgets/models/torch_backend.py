@@ -111,9 +111,20 @@ class TorchBackend(Backend):
         """Return the rows of a tensor, each with a first axis of one."""
         return torch.split(self.asarray(array), 1)
 
-    def irfft2(self, real: Any, imaginary: Any, size: tuple[int, int]) -> torch.Tensor:
-        """Transform spectra [N, C, H, W // 2 + 1] to real images [N, H, W, C]."""
-        spectrum = torch.complex(self.asarray(real), self.asarray(imaginary))
+    def recoloured(self, array: Any, matrix: Any, offset: Any = None) -> torch.Tensor:
+        """Mix the channels of [N, H, W, C], plane by plane."""
+        images = self.asarray(array).permute(0, 3, 1, 2)
+        n, _, height, width = images.shape
+        planes, mix = images.flatten(2), self.asarray(matrix).T.expand(n, -1, -1)
+        if offset is None:
+            mixed = torch.bmm(mix, planes)
+        else:
+            mixed = torch.baddbmm(self.asarray(offset)[:, None], mix, planes)
+        return mixed.reshape(n, -1, height, width).permute(0, 2, 3, 1)
+
+    def irfft2(self, spectra: Any, size: tuple[int, int]) -> torch.Tensor:
+        """Transform spectra [N, C, H, W // 2 + 1, 2] to real images [N, H, W, C]."""
+        spectrum = torch.view_as_complex(self.asarray(spectra).contiguous())
         images: torch.Tensor = torch.fft.irfft2(spectrum, s=size)
         return images.permute(0, 2, 3, 1)
 
@@ -121,11 +132,16 @@ class TorchBackend(Backend):
         """Move [N, H, W, C] about, bilinearly, zero where nothing is."""
         images, moves = self.asarray(array).permute(0, 3, 1, 2), self.asarray(matrix)
         height, width = images.shape[2:]
-        # `affine_grid` counts from -1 to 1 between the outer edges, x before y.
-        half = torch.tensor([width / 2, height / 2], device=self.device)
-        theta = moves.flip(0)[:, [1, 0, 2]]
-        theta = theta * torch.cat([half, half.new_ones(1)]) / half[:, None]
-        grid = functional.affine_grid(theta[None], [1, 1, height, width], align_corners=False)
+        rows, columns = (
+            torch.arange(side, device=self.device) - (side - 1) / 2 for side in (height, width)
+        )
+        # `grid_sample` counts from -1 to 1 between the outer edges, x before y.
+        places = [
+            moves[axis, 0] * (2 / side) * rows[:, None]
+            + (moves[axis, 1] * columns + moves[axis, 2]) * (2 / side)
+            for axis, side in ((1, width), (0, height))
+        ]
+        grid = torch.stack(places, dim=-1)[None]
         # The images move alike: as channels of one image their places are computed once.
         planes = images.reshape(1, -1, height, width)
         moved = functional.grid_sample(planes, grid, align_corners=False)

@@ -12,6 +12,16 @@ from xai_widgets.models.torch_recording import Graph, Recorder, differentiate
 from xai_widgets.models.torch_state import autograd
 
 
+def laid_out(images: torch.Tensor) -> torch.Tensor:
+    """Return images [N, H, W, C] in the order of memory in which models run fastest.
+
+    One image with its channels first, a batch with its channels last.
+    """
+    if len(images) > 1:
+        return images.contiguous()
+    return images.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+
+
 class TorchLayerPass(LayerPass):
     """The forward pass of a batch, recorded from the layers on that somebody asks for.
 
@@ -44,11 +54,8 @@ class TorchLayerPass(LayerPass):
         whole: bool = False,
     ) -> None:
         self._recorder = recorder
-        self._images = images
-        if len(images) == 1:
-            # A single image runs faster with its channels first in memory; batches do not.
-            with autograd():
-                self._images = images.detach().permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+        with autograd():
+            self._images = laid_out(images.detach())
         self._lock = lock
         self._limit_bytes = limit_bytes
         self._layers = tuple(layers)

@@ -12,7 +12,7 @@ from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.layered import Step
 from xai_widgets.models.primitives import JoinedPass, LayerPass
 from xai_widgets.models.torch_backend import TorchBackend
-from xai_widgets.models.torch_forward import TorchLayerPass
+from xai_widgets.models.torch_forward import TorchLayerPass, laid_out
 from xai_widgets.models.torch_recording import Recorder
 from xai_widgets.models.torch_state import autograd, frozen
 
@@ -74,7 +74,7 @@ class TorchLayers(ExplainableModel):
         ]
 
         def look(images: torch.Tensor) -> Mapping[str | None, torch.Tensor]:
-            batch = self._checked(images)
+            batch = laid_out(self._checked(images))
             if self._batches is None:
                 return self._recorder.seen(batch, names)
             rows = [self._recorder.seen(row, names) for row in torch.split(batch, 1)]
