@@ -83,18 +83,21 @@ def test_a_strip_gets_its_maps_one_by_one_and_then_whole(
 def test_columns_agree_as_their_maps_do(
     make: Make, recorded: Recorded, model: xw.ExplainableModel, pictures: np.ndarray
 ) -> None:
-    methods = ["gradient", "eigen_cam", "smoothgrad"]
+    methods = ["gradient", "vargrad", "smoothgrad"]
     comparison = make(methods, study="agreement", hidden={"images": [1]})
     comparison.wait()
+    found = [[xw.explain(model, pictures[i], m) for m in methods] for i in (0, 2)]
     matrices = [
-        evaluation.agreement_matrix([xw.explain(model, pictures[i], m).map for m in methods])
-        for i in (0, 2)
+        evaluation.agreement_matrix([e.map for e in row], have_sign=[e.signed for e in row])
+        for row in found
     ]
+    assert [e.signed for e in found[0]] == [True, False, True]
     study(recorded, "done")
     sent = recorded.wait("agreement")["payload"]
-    assert sent["labels"] == ["Gradient", "Eigen-CAM", "SmoothGrad"]
+    assert sent["labels"] == ["Gradient", "VarGrad", "SmoothGrad"]
     assert sent["keys"] == [0, 1, 2]
     np.testing.assert_allclose(sent["matrix"], np.mean(matrices, axis=0), atol=1e-4)
+    assert "of magnitudes where one of two has no sign" in sent["over"]
     assert sent["over"].endswith("over 2 images")
 
 
