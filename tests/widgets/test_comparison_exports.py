@@ -207,6 +207,9 @@ def test_one_scale_for_all_ends_at_the_largest_value(comparison: Comparison) -> 
     assert list(tops) == [pytest.approx(float(limit))]
     with pytest.raises(MetricError, match="scale cannot be 'mine'"):
         comparison.figure(scale="mine")
+    for given in ({"width": "7"}, {"opacity": 2}, {"max_rows": 0}, {"max_columns": "3"}):
+        with pytest.raises(MetricError, match=f"{next(iter(given))} is"):
+            comparison.figure(**given)
 
 
 def test_cells_that_failed_say_so_in_the_figure(

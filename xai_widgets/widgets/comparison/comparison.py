@@ -45,8 +45,8 @@ class Comparison(ComparisonResults):
     images
         A path, folder, sequence of images, or array [N, H, W, C]; opened one by one.
     methods
-        As in `evaluate`: names, `Explainer` objects, pairs (name, parameters), or a mapping from
-        labels to these.
+        As in `evaluate`: names, objects of registered `Explainer` classes, pairs (name,
+        parameters), or a mapping from labels to these.
     targets
         What is explained: one target, several, or a mapping from labels to targets; None among them
         is the class that each model predicts for each picture.
@@ -115,7 +115,7 @@ class Comparison(ComparisonResults):
         self.axes = axes_of(models, images, methods, targets, layers, labels)
         self.metric_of, shown = metrics_by_name(metrics)
         self.seed = whole(0)("seed", seed)
-        self.normalisation = normalisation or Normalisation()
+        self.normalisation = Normalisation() if normalisation is None else normalisation
         if not isinstance(self.normalisation, Normalisation):
             raise StateError(
                 f"normalisation is {normalisation!r}: give a Normalisation of "

@@ -37,7 +37,10 @@ PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 def save(comparison: "Comparison", path: str | Path) -> Path:
     """Write a file; see `Comparison.save`."""
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        raise XaiError(f"path is {path!r}: give the name of a file.") from None
     suffix = path.suffix.lower()
     writers: dict[str, Callable[[Comparison], bytes]] = {
         ".csv": _csv,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_widgets.errors import MetricError, XaiError
+from xai_widgets.evaluation.checks import is_number, whole
 from xai_widgets.explanation import MAGNITUDE_COLOURS, SIGNED_COLOURS
 from xai_widgets.plotting import fade
 from xai_widgets.widgets.comparison.axes import Cell
@@ -49,8 +50,17 @@ class Style:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise MetricError(f"scale cannot be {self.scale!r}: use one of {', '.join(SCALES)}.")
-        if not 1 <= self.width <= 100:
-            raise MetricError(f"width is {self.width!r}: give inches, from 1 to 100.")
+        _between("width", self.width, 1, 100, "give inches, from 1 to 100")
+        if self.opacity is not None:
+            _between("opacity", self.opacity, 0, 1, "give a number from 0 to 1, or None")
+        for name in ("max_rows", "max_columns"):
+            if getattr(self, name) is not None:
+                whole(1)(name, getattr(self, name))
+
+
+def _between(name: str, value: Any, low: float, high: float, advice: str) -> None:
+    if not is_number(value) or not low <= value <= high:
+        raise MetricError(f"{name} is {value!r}: {advice}.")
 
 
 def draw_comparison(comparison: "Comparison", style: Style, compute: bool = True) -> "Figure":
