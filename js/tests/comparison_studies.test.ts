@@ -231,6 +231,20 @@ describe("agreement", () => {
     expect(words(root)).toMatch(/furthest apart, \u22120\.\d/);
   });
 
+  test("that cannot be says why, whatever cell is selected, and shows no numbers of another grid", async () => {
+    const { root, model, kernel } = await mountComparison({
+      images: 2,
+      traits: { study: "agreement", selected: [place(0, 0)] },
+    });
+    const body = find(root, ".xaiw-agreement .xaiw-study-body");
+    expect(body.hidden).toBe(false);
+    const message = "Agreement compares maps of one picture.";
+    const how = { key: null, kind: "agreement", state: "failed", done: 0, total: 0, message } as const;
+    model.receive("study", how, kernel.revision);
+    expect(body.hidden).toBe(true);
+    expect(study(root, "agreement").textContent).toContain(message);
+  });
+
   test("of one column says what to do", async () => {
     const { root } = await mountComparison({
       images: 2,

@@ -179,12 +179,12 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     return this.#cascades.get(cascadeKey(this.chosen(0) ?? "", this.get("cascade").mode)) ?? null;
   }
 
-  /** The study of the first chosen cell, while it is computed or if it failed. */
+  /** The study that is open, of the first chosen cell or (agreement) of the grid: how it stands. */
   get studyState(): StudyState | null {
     const { studying } = this;
-    return studying && studying.key === this.chosen(0) && studying.kind === this.get("study")
-      ? studying
-      : null;
+    const study = this.get("study");
+    const about = study === "agreement" ? null : this.chosen(0);
+    return studying && studying.key === about && studying.kind === study ? studying : null;
   }
 
   thumbnail(index: number) {
