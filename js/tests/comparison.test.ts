@@ -79,6 +79,7 @@ describe("the grid", () => {
     const words = () => find(root, ".xaiw-values").textContent ?? "";
     cell(root, "0.0.1.0.0").focus();
     expect(words()).toContain("lesion 0.png, SmoothGrad");
+    cell(root, "0.0.1.0.0").blur();
     model.set("fixed", { models: 1 });
     model.save_changes();
     await expect.poll(words).toContain("lesion 0.png, Gradient");
