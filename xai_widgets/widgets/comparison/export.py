@@ -150,8 +150,14 @@ def _csv(comparison: "Comparison") -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _as_text(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _as_text(value: Any) -> Any:
+    """Keep a spreadsheet from reading a user's text as a formula."""
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
 
 
 def _parquet(comparison: "Comparison") -> bytes:
