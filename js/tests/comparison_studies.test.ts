@@ -127,6 +127,18 @@ describe("the deletion and insertion player", () => {
     expect(find(root, ".xaiw-chart-key").textContent).toMatch(/by importance, area 0\.12.*random, area 0\.3/);
   });
 
+  test("keeps the newest curves alone, as every one of them takes memory", async () => {
+    const { root, kernel, model } = await mountComparison({ images: 3, traits: curves });
+    for (const image of [0, 1, 2])
+      for (let method = 0; method < 6; method += 1) kernel.curve(`0.${image}.${method}.0.0`);
+    const body = find(study(root, "curves"), ".xaiw-study-body");
+    model.set("selected", [place(2, 5)]);
+    expect(body.hidden).toBe(false);
+    model.set("selected", [place(0, 0)]);
+    expect(body.hidden).toBe(true);
+    expect(study(root, "curves").textContent).toContain("Waiting for the curve.");
+  });
+
   test("another kind or fill-in is asked for, and an insertion starts from the fill-in", async () => {
     const { root, model } = await mountComparison({ images: 1, traits: curves });
     button(root, "Insertion").click();

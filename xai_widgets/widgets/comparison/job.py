@@ -130,6 +130,8 @@ class GridJob:
                 if (cell, name) in self._scores_left:
                     return cell, name
         maps = next((cell for cell in self._maps_left if cell.models == model), None)
+        if maps is not None and not self._board.lean:
+            return maps, None
         scores = next(
             (
                 work
@@ -138,9 +140,9 @@ class GridJob:
             ),
             None,
         )
-        if self._board.lean and scores is not None:  # before its map is let go
-            return scores
-        return scores if maps is None else (maps, None)
+        if scores is None and maps is not None:
+            return maps, None
+        return scores  # of a lean grid too: before its map is let go
 
     def make_map(self, cell: Cell) -> Steps:
         """Explain one cell."""
