@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import xai_widgets as xw
 from tests.widgets.comparing import Make, browser, study
@@ -185,3 +186,23 @@ def test_the_newest_study_wins(make: Make, recorded: Recorded, net: SmallNet) ->
     comparison.study = None
     browser(comparison, "hello")
     assert recorded.messages[-1]["kind"] == "result"
+
+
+def test_a_study_of_weights_that_changed_is_made_again_with_the_grid(
+    make: Make, recorded: Recorded
+) -> None:
+    torch.manual_seed(3)
+    network = SmallNet().eval()
+    comparison = make(["gradient"], models=network, study="curves", selected=[{}])
+    comparison.wait()
+    study(recorded, "done")
+    before = recorded.wait("curve")["payload"]["values"]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(-1.5)
+    seen = len(recorded.messages)
+    browser(comparison, "retry")
+    comparison.wait()
+    study(recorded, "done", after=seen)
+    curves = [m["payload"] for m in recorded.messages[seen:] if m["kind"] == "curve"]
+    assert not np.array_equal(curves[-1]["values"], before)

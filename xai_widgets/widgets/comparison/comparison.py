@@ -132,6 +132,7 @@ class Comparison(ComparisonResults):
         self._asked: dict[str, Any] | None = None
         self._study_number = 0
         self._study_shown: dict[str, Any] = {}
+        self._study_is_old = False  # the weights have changed since
         rows, columns = first_sides(self.axes)
         given = {"rows": rows, "columns": columns, "metrics": shown}
         if traits.get("rows") == columns and "columns" not in traits:
@@ -178,7 +179,7 @@ class Comparison(ComparisonResults):
         self._reply(kind, payload, self._revision)
 
     def _grid_ended(self) -> None:
-        if self.study == "agreement":
+        if self.study == "agreement" or self._study_is_old:
             self._start_study()
 
     def wait(self) -> None:
@@ -220,6 +221,7 @@ class Comparison(ComparisonResults):
         with self._state_lock:
             self._study_number += 1
             self._study_shown = {}
+            self._study_is_old = False
             for model in self.axes.models:
                 engine_of(model).cancel(self._owner, "study")
             if self.study in (None, "pair"):

@@ -91,6 +91,7 @@ class GridJob:
             if comparison.fingerprints.get(model, fingerprint) != fingerprint:
                 self._board.forget(model)
                 self._maps.forget(model)
+                comparison._study_is_old = True
             comparison.fingerprints[model] = fingerprint
         for cell in mine:
             refusal = comparison.axes.refusal(cell)
