@@ -73,6 +73,21 @@ describe("the grid", () => {
     expect(best).toEqual([[], ["Deletion0.200"], [], ["Deletion0.200"], [], []]);
   });
 
+  test.each([{ metrics: [] }, { metrics: ["deletion"] }])(
+    "cells of a row stand beside each other: %o",
+    async (traits) => {
+      const { root } = await mountComparison({ images: 2, traits });
+      await drawn(root);
+      const [a, b, below] = ["0.0.0.0.0", "0.0.1.0.0", "0.1.0.0.0"].map((key) =>
+        cell(root, key).getBoundingClientRect(),
+      );
+      expect(b.top).toBe(a.top);
+      expect(b.left).toBeGreaterThanOrEqual(a.right);
+      expect(below.left).toBe(a.left);
+      expect(below.top).toBeGreaterThanOrEqual(a.bottom);
+    },
+  );
+
   test("the legend speaks of a cell of the grid, also after another one is shown", async () => {
     const { root, model } = await mountComparison({ images: 2, models: 2 });
     await drawn(root);

@@ -113,6 +113,8 @@ export class GridView {
     const scrolled = this.scroller.scrollTop;
     this.scroller.style.setProperty("--columns", String(grid.across.length));
     this.scroller.style.setProperty("--metrics", String(metrics.length));
+    // Repeating something no times is no valid list of columns, and all of it would be dropped.
+    this.scroller.style.setProperty("--means", metrics.length ? `repeat(${metrics.length}, 68px)` : null);
     setAttr(
       this.scroller,
       "aria-label",
