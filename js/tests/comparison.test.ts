@@ -58,6 +58,48 @@ describe("the grid", () => {
     expect(grid.getAttribute("aria-label")).toBe("Images by methods");
   });
 
+  test("marks the best number of each metric in a row, where they differ", async () => {
+    const { root, model, kernel } = await mountComparison({ images: 1 });
+    await drawn(root);
+    const values = [0.4, 0.2, 0.3, 0.2, 0.9, 0.5];
+    const told = { control: null, control_name: null, note: null };
+    values.forEach((value, at) => {
+      const both = { deletion: { ...told, value }, complexity: { ...told, value: 1 } };
+      model.receive("scores", { key: `0.0.${at}.0.0`, values: both }, kernel.revision);
+    });
+    const best = [...root.querySelectorAll(".xaiw-cell")].map((each) =>
+      [...each.querySelectorAll("[data-best]")].map((line) => line.textContent),
+    );
+    expect(best).toEqual([[], ["Deletion0.200"], [], ["Deletion0.200"], [], []]);
+  });
+
+  test.each([{ metrics: [] }, { metrics: ["deletion"] }])(
+    "cells of a row stand beside each other: %o",
+    async (traits) => {
+      const { root } = await mountComparison({ images: 2, traits });
+      await drawn(root);
+      const [a, b, below] = ["0.0.0.0.0", "0.0.1.0.0", "0.1.0.0.0"].map((key) =>
+        cell(root, key).getBoundingClientRect(),
+      );
+      expect(b.top).toBe(a.top);
+      expect(b.left).toBeGreaterThanOrEqual(a.right);
+      expect(below.left).toBe(a.left);
+      expect(below.top).toBeGreaterThanOrEqual(a.bottom);
+    },
+  );
+
+  test("the legend speaks of a cell of the grid, also after another one is shown", async () => {
+    const { root, model } = await mountComparison({ images: 2, models: 2 });
+    await drawn(root);
+    const words = () => find(root, ".xaiw-values").textContent ?? "";
+    cell(root, "0.0.1.0.0").focus();
+    expect(words()).toContain("lesion 0.png, SmoothGrad");
+    cell(root, "0.0.1.0.0").blur();
+    model.set("fixed", { models: 1 });
+    model.save_changes();
+    await expect.poll(words).toContain("lesion 0.png, Gradient");
+  });
+
   test("shows each map in the colours of its scale, zero in the middle", async () => {
     const { root, kernel } = await mountComparison({ images: 1 });
     button(root, "Map").click();

@@ -127,6 +127,18 @@ describe("the deletion and insertion player", () => {
     expect(find(root, ".xaiw-chart-key").textContent).toMatch(/by importance, area 0\.12.*random, area 0\.3/);
   });
 
+  test("keeps the newest curves alone, as every one of them takes memory", async () => {
+    const { root, kernel, model } = await mountComparison({ images: 3, traits: curves });
+    for (const image of [0, 1, 2])
+      for (let method = 0; method < 6; method += 1) kernel.curve(`0.${image}.${method}.0.0`);
+    const body = find(study(root, "curves"), ".xaiw-study-body");
+    model.set("selected", [place(2, 5)]);
+    expect(body.hidden).toBe(false);
+    model.set("selected", [place(0, 0)]);
+    expect(body.hidden).toBe(true);
+    expect(study(root, "curves").textContent).toContain("Waiting for the curve.");
+  });
+
   test("another kind or fill-in is asked for, and an insertion starts from the fill-in", async () => {
     const { root, model } = await mountComparison({ images: 1, traits: curves });
     button(root, "Insertion").click();
@@ -229,6 +241,20 @@ describe("agreement", () => {
     expect(find(table, "tbody tr td").textContent).toBe("1.00");
     expect(words(root)).toContain("Mean rank correlation of signed maps (Spearman) over 2 images.");
     expect(words(root)).toMatch(/furthest apart, \u22120\.\d/);
+  });
+
+  test("that cannot be says why, whatever cell is selected, and shows no numbers of another grid", async () => {
+    const { root, model, kernel } = await mountComparison({
+      images: 2,
+      traits: { study: "agreement", selected: [place(0, 0)] },
+    });
+    const body = find(root, ".xaiw-agreement .xaiw-study-body");
+    expect(body.hidden).toBe(false);
+    const message = "Agreement compares maps of one picture.";
+    const how = { key: null, kind: "agreement", state: "failed", done: 0, total: 0, message } as const;
+    model.receive("study", how, kernel.revision);
+    expect(body.hidden).toBe(true);
+    expect(study(root, "agreement").textContent).toContain(message);
   });
 
   test("of one column says what to do", async () => {

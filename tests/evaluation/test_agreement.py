@@ -28,3 +28,13 @@ def test_ranking_each_map_once_gives_the_same_numbers(sign: str) -> None:
         for j, other in enumerate(maps):
             expected = 1.0 if i == j else similarity(one, other, "spearman", sign)
             assert found[i, j] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "ssim"])
+def test_a_map_without_a_sign_is_compared_by_magnitudes(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(size=(2, 9, 9))
+    found = agreement_matrix([one, other, np.abs(one)], kind, have_sign=[True, True, False])
+    assert found[0, 1] == pytest.approx(similarity(one, other, kind, "signed"))
+    assert found[0, 2] == pytest.approx(1.0)
+    assert found[1, 2] == pytest.approx(similarity(one, other, kind, "absolute"))

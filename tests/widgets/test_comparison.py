@@ -395,6 +395,7 @@ def test_default_axes_are_those_with_something_to_compare(
         ("metrics", ["deletio"], "Did you mean 'deletion'"),
         ("sort", {"metric": "deletion"}, "sort is"),
         ("sort", {"metric": "deletion", "axis": "up"}, "rows or columns"),
+        ("sort", {"metric": ["deletion"], "axis": "rows"}, "There is no metric"),
         ("selected", [{}, {}, {}], "at most two"),
         ("selected", [{"images": 9}], "no entry 9"),
         ("study", "curve", "Did you mean 'curves'"),
@@ -416,6 +417,10 @@ def test_wrong_traits_are_refused_with_a_sentence(
     assert getattr(comparison, trait) == before
 
 
+class Unregistered(Gradient):
+    """A method of one's own, under the name of another."""
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -428,11 +433,16 @@ def test_wrong_traits_are_refused_with_a_sentence(
         ({"targets": "sheep"}, "There is no class 'sheep'"),
         ({"layers": []}, "The list of layers is empty"),
         ({"layers": ["stam"]}, "Did you mean 'stem'"),
+        ({"layers": 3}, "layers is 3"),
+        ({"layers": [[]]}, "An empty list is among the layers"),
+        ({"labels": 3}, "labels is 3"),
+        ({"methods": [Unregistered()]}, "Unregistered is not registered as 'gradient'"),
         ({"metrics": ["complexity", "complexity"]}, "among the metrics twice"),
         ({"metrics": 3}, "metrics is 3"),
         ({"masks": [None]}, "masks has 1 entries"),
         ({"seed": -1}, "seed is -1"),
         ({"normalisation": "abs"}, "normalisation is 'abs'"),
+        ({"normalisation": 0}, "normalisation is 0"),
         ({"rows": "methods", "columns": "methods"}, "two different axes"),
         ({"row": "methods"}, "has no trait 'row'"),
     ],

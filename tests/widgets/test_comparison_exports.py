@@ -187,11 +187,19 @@ def test_the_figure_shows_what_the_grid_shows(comparison: Comparison) -> None:
     expected = comparison.explanation(images=0, methods=method).map
     np.testing.assert_array_equal(drawn[0].get_array(), expected)
     value = next(r["value"] for r in records if r["metric"] == "complexity")
-    assert texts[4].startswith(f"Complexity {value:.3g}\nDeletion ")
+    assert texts[4] == f"Complexity {value:.3g}"
+    assert texts[5].startswith("Deletion ")
+    for image in (0, 2):  # the best of each row and metric is bold, and nothing else
+        for metric in METRICS:
+            row = [r for r in records if r["image_index"] == image and r["metric"] == metric]
+            best = min(row, key=lambda record: record["value"])
+            bold = f"{metric.capitalize()} {best['value']:.3g}"
+            assert [t.get_text() for t in figure.texts if t.get_weight() == "bold"].count(bold) >= 1
+    assert sum(text.get_weight() == "bold" for text in figure.texts) == 4
     assert "columns by complexity, best first" in texts[-1]
 
 
-def test_one_scale_for_all_ends_at_the_largest_value(comparison: Comparison) -> None:
+def test_one_scale_for_all_ends_at_the_largest_of_their_scales(comparison: Comparison) -> None:
     figure = comparison.figure(opacity=None, scale="shared")
     tops = {
         image.get_clim()[1]
@@ -200,13 +208,32 @@ def test_one_scale_for_all_ends_at_the_largest_value(comparison: Comparison) -> 
         if image.get_array().shape == (32, 32)
     }
     limit = max(
-        np.abs(comparison.explanation(images=i, methods=m).map).max()
+        np.percentile(np.abs(comparison.explanation(images=i, methods=m).map), 99.5)
         for i in (0, 2)
         for m in range(3)
     )
     assert list(tops) == [pytest.approx(float(limit))]
     with pytest.raises(MetricError, match="scale cannot be 'mine'"):
         comparison.figure(scale="mine")
+    for given in ({"width": "7"}, {"opacity": 2}, {"max_rows": 0}, {"max_columns": "3"}):
+        with pytest.raises(MetricError, match=f"{next(iter(given))} is"):
+            comparison.figure(**given)
+
+
+def test_long_names_stay_in_the_figure_and_none_is_a_formula(
+    make: Make, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    names = ["=1+2.png", "WWWWWWWWWWWWWWWWWWWWWWWWW.png"]
+    for name, pixels in zip(names, pictures, strict=False):
+        Image.fromarray(pixels).save(tmp_path / name)
+    made = make({"-gradient": "gradient"}, images=[tmp_path / name for name in names])
+    figure = made.figure()
+    assert all(text.get_window_extent().x0 >= 0 for text in figure.texts)
+    rows = list(csv.DictReader(io.StringIO(made.save(tmp_path / "o.csv").read_text("utf-8"))))
+    assert [(row["image"], row["method"]) for row in rows] == [
+        ("'=1+2.png", "'-gradient"),
+        (names[1], "'-gradient"),
+    ]
 
 
 def test_cells_that_failed_say_so_in_the_figure(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import xai_widgets as xw
 from tests.widgets.comparing import Make, browser, study
@@ -83,18 +84,21 @@ def test_a_strip_gets_its_maps_one_by_one_and_then_whole(
 def test_columns_agree_as_their_maps_do(
     make: Make, recorded: Recorded, model: xw.ExplainableModel, pictures: np.ndarray
 ) -> None:
-    methods = ["gradient", "eigen_cam", "smoothgrad"]
+    methods = ["gradient", "vargrad", "smoothgrad"]
     comparison = make(methods, study="agreement", hidden={"images": [1]})
     comparison.wait()
+    found = [[xw.explain(model, pictures[i], m) for m in methods] for i in (0, 2)]
     matrices = [
-        evaluation.agreement_matrix([xw.explain(model, pictures[i], m).map for m in methods])
-        for i in (0, 2)
+        evaluation.agreement_matrix([e.map for e in row], have_sign=[e.signed for e in row])
+        for row in found
     ]
+    assert [e.signed for e in found[0]] == [True, False, True]
     study(recorded, "done")
     sent = recorded.wait("agreement")["payload"]
-    assert sent["labels"] == ["Gradient", "Eigen-CAM", "SmoothGrad"]
+    assert sent["labels"] == ["Gradient", "VarGrad", "SmoothGrad"]
     assert sent["keys"] == [0, 1, 2]
     np.testing.assert_allclose(sent["matrix"], np.mean(matrices, axis=0), atol=1e-4)
+    assert "of magnitudes where one of two has no sign" in sent["over"]
     assert sent["over"].endswith("over 2 images")
 
 
@@ -182,3 +186,23 @@ def test_the_newest_study_wins(make: Make, recorded: Recorded, net: SmallNet) ->
     comparison.study = None
     browser(comparison, "hello")
     assert recorded.messages[-1]["kind"] == "result"
+
+
+def test_a_study_of_weights_that_changed_is_made_again_with_the_grid(
+    make: Make, recorded: Recorded
+) -> None:
+    torch.manual_seed(3)
+    network = SmallNet().eval()
+    comparison = make(["gradient"], models=network, study="curves", selected=[{}])
+    comparison.wait()
+    study(recorded, "done")
+    before = recorded.wait("curve")["payload"]["values"]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(-1.5)
+    seen = len(recorded.messages)
+    browser(comparison, "retry")
+    comparison.wait()
+    study(recorded, "done", after=seen)
+    curves = [m["payload"] for m in recorded.messages[seen:] if m["kind"] == "curve"]
+    assert not np.array_equal(curves[-1]["values"], before)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,10 @@ from xai_widgets.evaluation.similarity import SIGNS, SIMILARITIES, ranks, simila
 
 
 def agreement_matrix(
-    maps: Sequence[npt.ArrayLike], kind: str = "spearman", sign: str = "signed"
+    maps: Sequence[npt.ArrayLike],
+    kind: str = "spearman",
+    sign: str = "signed",
+    have_sign: Sequence[bool] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return how alike each two of M maps [H, W] are, [M, M]; the diagonal is 1.
 
@@ -22,6 +26,9 @@ def agreement_matrix(
     ----------
     kind, sign
         As in `similarity`.
+    have_sign
+        One a map; a pair of which one holds magnitudes alone is compared by magnitudes, whatever
+        ``sign`` says, as evidence against the target cannot agree with it. None: all have one.
 
     Raises
     ------
@@ -34,14 +41,21 @@ def agreement_matrix(
         raise MapError(
             f"The maps have shapes {sorted(map(list, shapes))}: give maps of one shape to compare."
         )
+    signed = [sign == "signed"] * len(arrays) if have_sign is None else list(have_sign)
     found = np.eye(len(arrays))
-    if kind == "spearman" and sign in SIGNS:  # each map is ranked once
-        ranked = [ranks(np.abs(array) if sign == "absolute" else array) for array in arrays]
-        for i, j in zip(*np.triu_indices(len(arrays), 1), strict=True):
-            found[i, j] = found[j, i] = float((ranked[i] * ranked[j]).sum())
-        return found
-    for i, j in zip(*np.triu_indices(len(arrays), 1), strict=True):
-        found[i, j] = found[j, i] = similarity(arrays[i], arrays[j], kind, sign)
+    ranked: dict[tuple[int, str], npt.NDArray[np.float64]] = {}
+
+    def ranks_of(at: int, how: str) -> npt.NDArray[np.float64]:
+        if (at, how) not in ranked:  # each map is ranked once
+            ranked[at, how] = ranks(np.abs(arrays[at]) if how == "absolute" else arrays[at])
+        return ranked[at, how]
+
+    for i, j in combinations(range(len(arrays)), 2):
+        how = "absolute" if sign == "signed" and not (signed[i] and signed[j]) else sign
+        if kind == "spearman" and sign in SIGNS:
+            found[i, j] = found[j, i] = float(np.dot(ranks_of(i, how), ranks_of(j, how)))
+        else:
+            found[i, j] = found[j, i] = similarity(arrays[i], arrays[j], kind, how)
     return found
 
 

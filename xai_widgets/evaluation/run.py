@@ -67,8 +67,8 @@ def evaluate(
     images
         Whatever `ImageSet` takes.
     methods
-        Names out of ``methods(model)``, `Explainer` objects, pairs (name, parameters), or a mapping
-        from labels to these. "layer" among the parameters is the layer.
+        Names out of ``methods(model)``, objects of registered `Explainer` classes, pairs (name,
+        parameters), or a mapping from labels to these. "layer" among the parameters is the layer.
     metrics
         Names out of ``evaluation.metrics()`` or `Metric` objects; None for the usual ones.
     masks

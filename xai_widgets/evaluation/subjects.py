@@ -8,7 +8,7 @@ from xai_widgets.errors import MethodError
 from xai_widgets.evaluation.base import Explain
 from xai_widgets.evaluation.normalise import Map
 from xai_widgets.explainers.base import Explainer, build
-from xai_widgets.explainers.registry import find
+from xai_widgets.explainers.registry import ENTRY_POINT_GROUP, find
 from xai_widgets.explainers.run import explain_stream
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.base import ExplainableModel
@@ -89,13 +89,14 @@ def subjects(methods: Any) -> list[Subject]:
     Parameters
     ----------
     methods
-        A name, an `Explainer`, a pair (name, parameters), a sequence of these, or a mapping from
-        labels to them. "layer" among the parameters is the layer.
+        A name, an `Explainer` of a registered class, a pair (name, parameters), a sequence of
+        these, or a mapping from labels to them. "layer" among the parameters is the layer.
 
     Raises
     ------
     MethodError
-        If a method or parameter does not exist, or a label is used twice.
+        If a method or parameter does not exist, a label is used twice, or an `Explainer` is of a
+        class that is not registered.
     """
     if isinstance(methods, Mapping):
         found = [_subject(value, str(label)) for label, value in methods.items()]
@@ -127,9 +128,22 @@ def _is_pair(value: Any) -> bool:
     )
 
 
+def _is_registered(explainer: Explainer) -> bool:
+    try:
+        return find(explainer.name) is type(explainer)
+    except MethodError:
+        return False
+
+
 def _subject(value: Any, label: str | None = None) -> Subject:
     if isinstance(value, Explainer):
+        if not _is_registered(value):
+            raise MethodError(
+                f"{type(value).__name__} is not registered as {value.name!r}: name it in a package "
+                f"under the entry point {ENTRY_POINT_GROUP!r}, so that every tool finds it by name."
+            )
         parameters = {entry.name: getattr(value, entry.name) for entry in fields(value)}
+        build(type(value), parameters)
         return Subject(label or value.name, value.name, None, parameters)
     name, parameters = value if _is_pair(value) else (value, {})
     if not isinstance(name, str):

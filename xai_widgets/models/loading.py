@@ -3,10 +3,11 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from xai_widgets.errors import ModelError
 from xai_widgets.models.adapters import adapted
 from xai_widgets.models.base import ExplainableModel
 from xai_widgets.models.carried import are_weights, labels_of_weights
@@ -127,6 +128,8 @@ def load(
     if are_weights(preprocessing):
         labels = labels_of_weights(preprocessing) if labels is None else labels
         preprocessing = preprocessing.transforms()
+    if labels is not None and not isinstance(labels, Iterable):
+        raise ModelError(f"labels is {labels!r}: give a list with one name per output.")
     options: dict[str, Any] = {
         "labels": None if labels is None else tuple(str(label) for label in labels),
         "preprocess": None if preprocessing is None else preprocessing_from(preprocessing),

@@ -173,6 +173,8 @@ export interface Grid {
   across: number[];
   place(row: number, column: number): Place;
   key(row: number, column: number): string;
+  /** Whether a cell is one of the grid's. */
+  has(key: string): boolean;
 }
 
 /** The mean of the finite values, or null where there is none. */
@@ -207,14 +209,14 @@ export function gridOf(
   const { rows, columns } = traits;
   const still = Object.fromEntries(AXES.map((axis) => [axis, fixedAt(axis, traits, setup)])) as Place;
   const place = (row: number, column: number) => ({ ...still, [rows]: row, [columns]: column });
-  return {
-    rows,
-    columns,
-    down: shownEntries(rows, traits, setup),
-    across: shownEntries(columns, traits, setup),
-    place,
-    key: (row, column) => keyOf(place(row, column)),
+  const key = (row: number, column: number) => keyOf(place(row, column));
+  const down = shownEntries(rows, traits, setup);
+  const across = shownEntries(columns, traits, setup);
+  const has = (name: string) => {
+    const at = placeOf(name);
+    return down.includes(at[rows]) && across.includes(at[columns]) && key(at[rows], at[columns]) === name;
   };
+  return { rows, columns, down, across, place, key, has };
 }
 
 /** The mean of a metric over the cells of each entry of one side, by position. */

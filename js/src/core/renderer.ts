@@ -69,10 +69,6 @@ export function lookup(
   return words;
 }
 
-const hides = ({ sign, threshold }: Style, value: number) =>
-  (value < 0 && (sign === "positive" || -value < threshold)) ||
-  (value > 0 && (sign === "negative" || value < threshold));
-
 /** The pixels of a map level by level: a counting sort, once per map. */
 function byLevel(map: Quantised): { pixels: Uint32Array; starts: Uint32Array } {
   if (map.order) return map.order;
@@ -109,8 +105,11 @@ export function colourise(map: Quantised, style: Style, into: Uint32Array, table
   const low = signed ? -scale : 0;
   const factor = scale > 0 ? LEVELS / (scale - low) : 0;
   const middle = signed ? LEVELS / 2 : 0;
-  for (let level = 0; level < LEVELS; level += 1) {
-    if (factor > 0 && hides(style, low + (level + 0.5) / factor)) words[level] = zero;
+  if (factor > 0) {
+    const at = (value: number) => Math.max(0, Math.min(LEVELS, Math.floor((value - low) * factor)));
+    if (style.sign === "positive") words.fill(zero, 0, at(0));
+    if (style.sign === "negative") words.fill(zero, at(0), LEVELS);
+    if (style.threshold > 0) words.fill(zero, at(-style.threshold), at(style.threshold));
   }
   for (let i = 0; i < levels.length; i += 1) into[i] = words[levels[i]];
   const mixed = new Set<number>();
@@ -123,10 +122,16 @@ export function colourise(map: Quantised, style: Style, into: Uint32Array, table
   // Magnitudes below 0, which there should not be, all lie in the first level.
   if (!signed) mixed.add(0);
   const { pixels, starts } = byLevel(map);
+  // The least value that is drawn, and the largest negative one.
+  const above = style.sign === "negative" ? Number.POSITIVE_INFINITY : style.threshold;
+  const below = style.sign === "positive" ? Number.NEGATIVE_INFINITY : -style.threshold;
   for (const level of mixed) {
-    for (let k = starts[level]; k < starts[level + 1]; k += 1) {
+    const word = plain[level];
+    const end = starts[level + 1];
+    for (let k = starts[level]; k < end; k += 1) {
       const pixel = pixels[k];
-      into[pixel] = hides(style, values[pixel]) ? zero : plain[level];
+      const value = values[pixel];
+      into[pixel] = (value > 0 && value < above) || (value < 0 && value > below) ? zero : word;
     }
   }
 }

@@ -206,12 +206,16 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _layers(given: Any, models: Sequence[ExplainableModel]) -> tuple[Entry, ...]:
+    if not isinstance(given, str | Iterable | None):
+        raise LayerError(f"layers is {given!r}: give the name of a layer, several, or None.")
     names = [given] if given is None or isinstance(given, str) else list(given)
     if not names:
         raise LayerError("The list of layers is empty: give one layer or several, or None.")
     entries = []
     for name in names:
         parts: tuple[Any, ...] = tuple(name) if isinstance(name, list | tuple) else (name,)
+        if not parts:
+            raise LayerError("An empty list is among the layers: give names to be seen together.")
         for part in (part for part in parts if part is not None):
             _in_some(models, lambda model, part=part: model.resolve_layer(part))
         label = " + ".join(RECOMMENDED if part is None else str(part) for part in parts)

@@ -45,8 +45,8 @@ class Comparison(ComparisonResults):
     images
         A path, folder, sequence of images, or array [N, H, W, C]; opened one by one.
     methods
-        As in `evaluate`: names, `Explainer` objects, pairs (name, parameters), or a mapping from
-        labels to these.
+        As in `evaluate`: names, objects of registered `Explainer` classes, pairs (name,
+        parameters), or a mapping from labels to these.
     targets
         What is explained: one target, several, or a mapping from labels to targets; None among them
         is the class that each model predicts for each picture.
@@ -115,7 +115,7 @@ class Comparison(ComparisonResults):
         self.axes = axes_of(models, images, methods, targets, layers, labels)
         self.metric_of, shown = metrics_by_name(metrics)
         self.seed = whole(0)("seed", seed)
-        self.normalisation = normalisation or Normalisation()
+        self.normalisation = Normalisation() if normalisation is None else normalisation
         if not isinstance(self.normalisation, Normalisation):
             raise StateError(
                 f"normalisation is {normalisation!r}: give a Normalisation of "
@@ -132,6 +132,7 @@ class Comparison(ComparisonResults):
         self._asked: dict[str, Any] | None = None
         self._study_number = 0
         self._study_shown: dict[str, Any] = {}
+        self._study_is_old = False  # the weights have changed since
         rows, columns = first_sides(self.axes)
         given = {"rows": rows, "columns": columns, "metrics": shown}
         if traits.get("rows") == columns and "columns" not in traits:
@@ -178,7 +179,7 @@ class Comparison(ComparisonResults):
         self._reply(kind, payload, self._revision)
 
     def _grid_ended(self) -> None:
-        if self.study == "agreement":
+        if self.study == "agreement" or self._study_is_old:
             self._start_study()
 
     def wait(self) -> None:
@@ -220,6 +221,7 @@ class Comparison(ComparisonResults):
         with self._state_lock:
             self._study_number += 1
             self._study_shown = {}
+            self._study_is_old = False
             for model in self.axes.models:
                 engine_of(model).cancel(self._owner, "study")
             if self.study in (None, "pair"):

@@ -37,7 +37,10 @@ PICTURES = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 def save(comparison: "Comparison", path: str | Path) -> Path:
     """Write a file; see `Comparison.save`."""
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        raise XaiError(f"path is {path!r}: give the name of a file.") from None
     suffix = path.suffix.lower()
     writers: dict[str, Callable[[Comparison], bytes]] = {
         ".csv": _csv,
@@ -147,8 +150,14 @@ def _csv(comparison: "Comparison") -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _as_text(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def _as_text(value: Any) -> Any:
+    """Keep a spreadsheet from reading a user's text as a formula."""
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
 
 
 def _parquet(comparison: "Comparison") -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xai_widgets.errors import MetricError, XaiError
+from xai_widgets.evaluation.checks import is_number, whole
 from xai_widgets.explanation import MAGNITUDE_COLOURS, SIGNED_COLOURS
 from xai_widgets.plotting import fade
 from xai_widgets.widgets.comparison.axes import Cell
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SCALES = ("own", "shared")
 PICTURE_SIDE = 256
+SCALE_PERCENTILE = 99.5
 FONT = 7
 LINE = 0.125
 """Height of a line of text in inches."""
@@ -49,8 +51,17 @@ class Style:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise MetricError(f"scale cannot be {self.scale!r}: use one of {', '.join(SCALES)}.")
-        if not 1 <= self.width <= 100:
-            raise MetricError(f"width is {self.width!r}: give inches, from 1 to 100.")
+        _between("width", self.width, 1, 100, "give inches, from 1 to 100")
+        if self.opacity is not None:
+            _between("opacity", self.opacity, 0, 1, "give a number from 0 to 1, or None")
+        for name in ("max_rows", "max_columns"):
+            if getattr(self, name) is not None:
+                whole(1)(name, getattr(self, name))
+
+
+def _between(name: str, value: Any, low: float, high: float, advice: str) -> None:
+    if not is_number(value) or not low <= value <= high:
+        raise MetricError(f"{name} is {value!r}: {advice}.")
 
 
 def draw_comparison(comparison: "Comparison", style: Style, compute: bool = True) -> "Figure":
@@ -87,7 +98,7 @@ def draw_comparison(comparison: "Comparison", style: Style, compute: bool = True
                 top = limit if style.scale == "shared" else _top(explained)
                 mappable = _draw_map(panel, comparison, cell, explained, top, style)
                 drawn.setdefault(explained.signed, mappable)
-            layout.values(figure, row, column, _values(comparison, cell))
+            layout.values(figure, row, column, _values(comparison, cell, line))
     layout.bars(figure, drawn, limit)
     layout.foot(figure, _foot(comparison, whole, cells))
     return figure
@@ -129,13 +140,21 @@ class _Layout:
     def label(self, figure: "Figure", row: int, text: str) -> None:
         y = self.height - self._head - row * self._row - self._side / 2
         share = self._share(LABEL - 0.06, y, 0, 0)
-        self._text(figure, share, _wrapped(text, 14, 4), ha="right", va="center")
+        label = self._text(figure, share, _wrapped(text, 14, 4), ha="right", va="center")
+        wide = label.get_window_extent().width / figure.dpi
+        label.set_fontsize(FONT * min(1.0, (LABEL - 0.12) / wide))
 
-    def values(self, figure: "Figure", row: int, column: int, text: str) -> None:
+    def values(
+        self, figure: "Figure", row: int, column: int, lines: Sequence[tuple[str, bool]]
+    ) -> None:
+        """Write the values below a panel, the best of the row bold."""
         x = LABEL + (column + self._first) * (self._side + GAP)
         y = self.height - self._head - row * self._row - self._side - 0.03
-        style = {"ha": "left", "va": "top", "linespacing": 1.1}
-        self._text(figure, self._share(x, y, 0, 0), text, fontsize=FONT - 1, **style)
+        for number, (text, is_best) in enumerate(lines):
+            weight = "bold" if is_best else "normal"
+            share = self._share(x, y - 0.105 * number, 0, 0)
+            style = {"ha": "left", "va": "top", "fontweight": weight}
+            self._text(figure, share, text, fontsize=FONT - 1, **style)
 
     def bars(self, figure: "Figure", drawn: dict[bool, Any], limit: float) -> None:
         """Draw one colour bar for signed maps, and one for magnitudes, as far as there are any."""
@@ -144,7 +163,7 @@ class _Layout:
 
         shared = self._style.scale == "shared"
         end = limit if shared else 1.0
-        what = "attribution" if shared else "share of each map's largest value"
+        what = "attribution" if shared else "share of each map's own scale"
         length = min(2.2, (self._style.width - LABEL) / max(1, len(drawn)) - 0.3)
         for number, signed in enumerate(sorted(drawn, reverse=True)):
             box = self._share(LABEL + number * (length + 0.3), 0.56, length, 0.08)
@@ -152,6 +171,7 @@ class _Layout:
             colours = SIGNED_COLOURS if signed else MAGNITUDE_COLOURS
             bar = figure.colorbar(
                 ScalarMappable(norm, colours),
+                extend="both" if signed else "max",
                 cax=figure.add_axes(box),
                 orientation="horizontal",
                 ticks=[-end, 0, end] if signed else [0, end],
@@ -163,8 +183,8 @@ class _Layout:
     def foot(self, figure: "Figure", text: str) -> None:
         self._text(figure, self._share(0.06, 0.05, 0, 0), text, ha="left", va="bottom", color=FAINT)
 
-    def _text(self, figure: "Figure", share: Sequence[float], text: str, **style: Any) -> None:
-        figure.text(share[0], share[1], _literal(text), **{"fontsize": FONT, **style})
+    def _text(self, figure: "Figure", share: Sequence[float], text: str, **style: Any) -> Any:
+        return figure.text(share[0], share[1], _literal(text), **{"fontsize": FONT, **style})
 
     def _share(self, x: float, y: float, width: float, height: float) -> Box:
         whole = self._style.width
@@ -185,7 +205,12 @@ def _found(comparison: "Comparison", cell: Cell, compute: bool) -> Found | None:
 
 
 def _top(found: Found) -> float:
-    return float(np.abs(found.map).max(initial=0.0)) or 1.0
+    """Return the magnitude with the last colour, as on screen: twin of `scaleOf` in core/stats.ts.
+
+    The few largest pixels share a colour, so that one of them does not wash out all others.
+    """
+    sizes = np.abs(found.map)
+    return float(np.percentile(sizes, SCALE_PERCENTILE)) or float(sizes.max()) or 1.0
 
 
 def _draw_picture(panel: "Panel", comparison: "Comparison", cell: Cell, grey: bool = False) -> bool:
@@ -248,13 +273,18 @@ def _draw_reason(panel: "Panel", comparison: "Comparison", cell: Cell) -> None:
     )
 
 
-def _values(comparison: "Comparison", cell: Cell) -> str:
+def _values(comparison: "Comparison", cell: Cell, row: Sequence[Cell]) -> list[tuple[str, bool]]:
+    """Return what is written below a cell, and what of it is the best of its row."""
     lines = []
     for name in comparison.metrics:
         value = value_of(comparison, cell, name)
         told = "\N{EN DASH}" if value is None else f"{value:.3g}"
-        lines.append(f"{comparison.metric_of[name].title} {told}")
-    return "\n".join(lines)
+        metric = comparison.metric_of[name]
+        known = [each for each in (value_of(comparison, c, name) for c in row) if each is not None]
+        best = (max if metric.direction == "higher" else min)(known, default=None)
+        is_best = value is not None and value == best and len(set(known)) > 1
+        lines.append((f"{metric.title} {told}", is_best))
+    return lines
 
 
 def _foot(comparison: "Comparison", whole: list[list[Cell]], cells: list[list[Cell]]) -> str:

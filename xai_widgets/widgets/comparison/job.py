@@ -91,6 +91,7 @@ class GridJob:
             if comparison.fingerprints.get(model, fingerprint) != fingerprint:
                 self._board.forget(model)
                 self._maps.forget(model)
+                comparison._study_is_old = True
             comparison.fingerprints[model] = fingerprint
         for cell in mine:
             refusal = comparison.axes.refusal(cell)
@@ -130,6 +131,8 @@ class GridJob:
                 if (cell, name) in self._scores_left:
                     return cell, name
         maps = next((cell for cell in self._maps_left if cell.models == model), None)
+        if maps is not None and not self._board.lean:
+            return maps, None
         scores = next(
             (
                 work
@@ -138,9 +141,9 @@ class GridJob:
             ),
             None,
         )
-        if self._board.lean and scores is not None:  # before its map is let go
-            return scores
-        return scores if maps is None else (maps, None)
+        if scores is None and maps is not None:
+            return maps, None
+        return scores  # of a lean grid too: before its map is let go
 
     def make_map(self, cell: Cell) -> Steps:
         """Explain one cell."""

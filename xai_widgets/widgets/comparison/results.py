@@ -118,7 +118,8 @@ class ComparisonResults(ComparisonState):
         opacity
             Of the strongest attribution over the picture, 0..1; None draws maps alone.
         scale
-            "own": each map up to its own largest value; "shared": all up to the same.
+            "own": each map up to the 99.5th percentile of its own magnitudes, as on screen;
+            "shared": all up to the largest of these.
         max_rows, max_columns
             The largest grid to draw; the figure says what is left out.
 
@@ -140,8 +141,9 @@ class ComparisonResults(ComparisonState):
         ----------
         path
             ``.png``, ``.svg``, ``.pdf``: the figure. ``.csv``, ``.parquet``: the records, with
-            hashes of weights and pictures. ``.tex``: a table of means. ``.json``: all numbers with
-            their provenance. Every one says what it was made from.
+            hashes of weights and pictures; in CSV, names that a spreadsheet would take for a
+            formula begin with an apostrophe. ``.tex``: a table of means. ``.json``: all numbers
+            with their provenance. Every one says what it was made from.
 
         Raises
         ------

@@ -152,7 +152,7 @@ class ComparisonState(PicturedWidget):
         return Grid(**{name: getattr(self, name) for name in GRID})
 
     def _metric(self, name: Any) -> str:
-        if name not in self.metric_of:
+        if not isinstance(name, str) or name not in self.metric_of:
             raise StateError(
                 f"There is no metric {name!r}.{near_matches(str(name), self.metric_of)}"
             )
@@ -186,7 +186,7 @@ def _axis(name: Any) -> str:
 
 def _mapping(name: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
-        raise StateError(f"{name} is {value!r}: give a dict with names of axes or fields.")
+        raise StateError(f"{name} is {value!r}: give a dict.")
     return value
 
 

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from xai_widgets.widgets.comparison.comparison import Comparison
 
 NO_CELL = "No cell is selected: select one in the grid, and it is studied here."
-AGREEMENT_TEXT = "mean rank correlation of signed maps (Spearman)"
+AGREEMENT_TEXT = "mean rank correlation (Spearman"
+BY_SIGN = {
+    (True,): "of signed maps)",
+    (False,): "of magnitudes)",
+    (False, True): "of signed maps; of magnitudes where one of two has no sign)",
+}
 
 
 class StudyJob:
@@ -179,19 +184,22 @@ class StudyJob:
         columns, rows = grid.shown(axes, "columns"), grid.shown(axes, "rows")
         self._total = len(rows)
         matrices: list[Any] = []
+        kinds: set[bool] = set()
         for row in rows:
             cells = [grid.cell(row, column) for column in columns]
             known = [(at, cell, maps.known(cell)) for at, cell in enumerate(cells)]
-            there = [(at, cell, found.map) for at, cell, found in known if found is not None]
+            there = [(at, cell, found) for at, cell, found in known if found is not None]
             matrix = np.full((len(columns), len(columns)), np.nan)
             if there:
                 at = [position for position, _, _ in there]
-                placed = [array for _, _, array in there]
+                placed = [found.map for _, _, found in there]
+                have_sign = [found.signed for _, _, found in there]
+                kinds.update(have_sign)
                 if grid.columns == "models":  # each sees the picture on a grid of its own
                     images = [maps.place(cell) for _, cell, _ in there]
                     size = (images[0].display.height, images[0].display.width)
                     placed = aligned(placed, [image.placement for image in images], size)
-                matrix[np.ix_(at, at)] = agreement_matrix(placed)
+                matrix[np.ix_(at, at)] = agreement_matrix(placed, have_sign=have_sign)
                 matrices.append(matrix)
             self._done += 1
             self._say("computing")
@@ -208,7 +216,7 @@ class StudyJob:
                 "keys": columns,
                 "matrix": mean_agreement(matrices).astype(np.float32),
                 "kind": "spearman",
-                "over": f"{AGREEMENT_TEXT} over {over}",
+                "over": f"{AGREEMENT_TEXT} {BY_SIGN[tuple(sorted(kinds))]} over {over}",
                 "n_rows": len(matrices),
             },
         )

@@ -23,6 +23,9 @@ export function scoreTitle(title: string, score: Score | undefined): string {
   return `${title} ${value}${control}${score.value !== null && score.note ? `. ${score.note}` : ""}`;
 }
 
+/** Which of the metrics are best in a cell, by name, among those of its row. */
+export type Best = ReadonlySet<string>;
+
 export class CellView {
   readonly root: HTMLElement;
   readonly frame: HTMLElement;
@@ -128,6 +131,14 @@ export class CellView {
     const point = cursor && { x: cursor.x * picture.width, y: cursor.y * picture.height };
     this.#stage.setCursor(point, viewport, size, picture);
     this.#tell();
+  }
+
+  /** Marks the numbers that are the best of the row. */
+  mark(best: Best): void {
+    this.store.metrics.forEach(({ name }, i) => {
+      const line = this.#metrics.children[i];
+      if (line) setAttr(line, "data-best", best.has(name) ? true : null);
+    });
   }
 
   /** Below the map: its value under the shared cursor, else what it is for. */

@@ -237,6 +237,7 @@ export class ComparisonView {
         asking.update();
         display?.update(grid.side);
         setText(summary, gridWords(store));
+        read();
         this.#count();
       } else if (topic === "cell") {
         const { newest } = store;

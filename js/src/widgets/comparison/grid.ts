@@ -3,7 +3,7 @@
 import { type Axis, type CellPicture, entryText, type Grid, type Place, TITLES } from "../../core/comparison";
 import { h, setAttr, setText } from "../../core/dom";
 import { CellView } from "./cell";
-import { drawThumb, entryHead, meanCell, means, metricHead, writeMeans } from "./headers";
+import { bestOf, drawThumb, entryHead, meanCell, means, metricHead, writeMeans } from "./headers";
 import { nameOf, type ViewState } from "./state";
 import type { ComparisonStore } from "./store";
 
@@ -113,6 +113,8 @@ export class GridView {
     const scrolled = this.scroller.scrollTop;
     this.scroller.style.setProperty("--columns", String(grid.across.length));
     this.scroller.style.setProperty("--metrics", String(metrics.length));
+    // Repeating something no times is no valid list of columns, and all of it would be dropped.
+    this.scroller.style.setProperty("--means", metrics.length ? `repeat(${metrics.length}, 68px)` : null);
     setAttr(
       this.scroller,
       "aria-label",
@@ -265,6 +267,22 @@ export class GridView {
       const across = (store.grid?.across ?? []).map((at) => columns.get(at)?.[i] ?? null);
       writeMeans(this.#metricRows[i]?.cells ?? [], across, metric);
     });
+    for (const row of this.#rows) this.#mark(row);
+  }
+
+  /** The best of each metric in a row, where there are others to compare it with. */
+  #mark(row: Row): void {
+    const { store } = this;
+    const best = new Map<CellView, Set<string>>();
+    for (const metric of store.metrics) {
+      const known = [...row.cells.values()].flatMap((cell) => {
+        const value = store.scoreOf(cell.key, metric.name);
+        return typeof value === "number" && Number.isFinite(value) ? [{ cell, value }] : [];
+      });
+      for (const cell of bestOf(known, metric))
+        best.set(cell, (best.get(cell) ?? new Set()).add(metric.name));
+    }
+    for (const cell of row.cells.values()) cell.mark(best.get(cell) ?? new Set());
   }
 
   #unfold(row: Row): void {
@@ -280,6 +298,7 @@ export class GridView {
     });
     row.head.after(...made.map(({ root }) => root));
     for (const cell of made) this.#seen.observe(cell.root);
+    this.#mark(row);
     drawThumb(this.store, row.head);
     this.#rove();
   }

@@ -95,6 +95,14 @@ export function means(store: ComparisonStore, axis: Sort["axis"]): Map<number, (
   return found;
 }
 
+/** Those whose value no other one betters; none where all are the same. */
+export function bestOf<T>(known: { cell: T; value: number }[], { direction }: MetricInfo): T[] {
+  const values = known.map(({ value }) => value);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const best = direction === "higher" ? high : low;
+  return low === high ? [] : known.filter(({ value }) => value === best).map(({ cell }) => cell);
+}
+
 /** Writes means into their cells, and which is best. */
 export function writeMeans(cells: HTMLElement[], values: (number | null)[], metric: MetricInfo): void {
   const real = values.filter((value): value is number => value !== null);

@@ -141,11 +141,12 @@ export class ViewState {
   /** The cell that the legend speaks of: under the cursor, else the chosen one, else the first that is there. */
   get spoken(): string | null {
     const { store } = this;
-    const has = (key: string | null) => key !== null && store.mapOf(key)?.array != null;
-    if (has(this.read)) return this.read;
-    const chosen = store.chosen(0);
-    if (has(chosen)) return chosen;
     const { grid } = store;
+    const has = (key: string | null) => key !== null && store.mapOf(key)?.array != null;
+    const shown = (key: string | null) => has(key) && grid?.has(key as string);
+    if (shown(this.read)) return this.read;
+    const chosen = store.chosen(0);
+    if (shown(chosen)) return chosen;
     for (const row of grid?.down ?? []) {
       for (const column of grid?.across ?? []) {
         const key = (grid as NonNullable<typeof grid>).key(row, column);

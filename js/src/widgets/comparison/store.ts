@@ -62,6 +62,18 @@ export type CellState = "done" | "failed" | "computing" | "waiting" | "missing";
 const curveKey = (key: string, { kind, fill }: Pick<Curve, "kind" | "fill">) => `${key} ${kind} ${fill}`;
 const cascadeKey = (key: string, mode: string) => `${key} ${mode}`;
 
+/** Studies that are kept; the kernel sends one again whenever its cell is chosen. */
+const MOST_STUDIES = 16;
+
+function keepNewest<T>(kept: Map<string, T>, name: string, study: T): void {
+  kept.delete(name);
+  kept.set(name, study);
+  for (const oldest of kept.keys()) {
+    if (kept.size <= MOST_STUDIES) return;
+    kept.delete(oldest);
+  }
+}
+
 export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
   readonly cells = new Map<string, Cell>();
   readonly pictures = new Map<string, CellPicture>();
@@ -179,12 +191,12 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     return this.#cascades.get(cascadeKey(this.chosen(0) ?? "", this.get("cascade").mode)) ?? null;
   }
 
-  /** The study of the first chosen cell, while it is computed or if it failed. */
+  /** The study that is open, of the first chosen cell or (agreement) of the grid: how it stands. */
   get studyState(): StudyState | null {
     const { studying } = this;
-    return studying && studying.key === this.chosen(0) && studying.kind === this.get("study")
-      ? studying
-      : null;
+    const study = this.get("study");
+    const about = study === "agreement" ? null : this.chosen(0);
+    return studying && studying.key === about && studying.kind === study ? studying : null;
   }
 
   thumbnail(index: number) {
@@ -271,7 +283,7 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
         break;
       case "curve": {
         const curve = payload as Curve;
-        this.#curves.set(curveKey(curve.key, curve), curve);
+        keepNewest(this.#curves, curveKey(curve.key, curve), curve);
         this.emit("curve");
         break;
       }
@@ -301,7 +313,7 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
   readonly parts = new WeakMap<Cascade, Map<number, CascadeMap["array"]>>();
 
   #takeCascade(cascade: Cascade): void {
-    this.#cascades.set(cascadeKey(cascade.key, cascade.mode), cascade);
+    keepNewest(this.#cascades, cascadeKey(cascade.key, cascade.mode), cascade);
     this.emit("cascade");
   }
 
@@ -319,7 +331,7 @@ export class ComparisonStore extends JobStore<Topic, ComparisonSetup> {
     }
     const now: Cascade = { ...known, done: Math.max(known.done, index), similarity: alike };
     this.parts.set(now, new Map(this.parts.get(known)).set(index, array));
-    this.#cascades.set(name, now);
+    keepNewest(this.#cascades, name, now);
     this.emit("cascade");
   }
 

@@ -17,6 +17,9 @@ export function shade(value: number, colours: string): { background: string; col
   return { background: `rgb(${rgb.join(",")})`, color: light > 0.179 ? "#000" : "#fff" };
 }
 
+/** With two decimals, and no minus before a zero. */
+const hundredths = (value: number) => (Math.round(value * 100) / 100 + 0).toFixed(2).replace("-", "\u2212");
+
 export function agreementStudy({ store, state }: Scene): StudyView {
   const nothing = empty("");
   const table = h("table", { class: "xaiw-matrix" });
@@ -41,10 +44,14 @@ export function agreementStudy({ store, state }: Scene): StudyView {
     update() {
       const { agreement, grid, setup } = store;
       const n = agreement?.labels.length ?? 0;
-      nothing.hidden = n > 1;
-      body.hidden = n <= 1;
       const asked = store.studyState;
-      if (!agreement || n <= 1 || !grid || !setup) {
+      // Numbers of another grid do not stand for this one, which can have none.
+      const none = n <= 1 || asked?.state === "failed";
+      nothing.hidden = !none;
+      body.hidden = none;
+      // While those of this grid are computed, the old ones stay where they are.
+      body.classList.toggle("is-stale", asked?.state === "computing" || store.busy);
+      if (!agreement || none || !grid || !setup) {
         const few = (grid?.across.length ?? 0) < 2;
         setText(
           nothing,
@@ -79,11 +86,7 @@ export function agreementStudy({ store, state }: Scene): StudyView {
               ...names.map((other, column) => {
                 const value = agreement.matrix.data[row * n + column];
                 const known = Number.isFinite(value);
-                const cell = h(
-                  "td",
-                  { title: `${name} and ${other}` },
-                  known ? value.toFixed(2).replace("-", "\u2212") : "\u2013",
-                );
+                const cell = h("td", { title: `${name} and ${other}` }, known ? hundredths(value) : "\u2013");
                 if (known) Object.assign(cell.style, shade(value, diverging));
                 return cell;
               }),

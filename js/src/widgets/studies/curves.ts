@@ -48,6 +48,13 @@ class Frames {
   }
 }
 
+/** Decimals, two to five, with which values differ on a chart. */
+function decimals(values: number[]): number {
+  const known = values.filter(Number.isFinite);
+  const span = Math.max(...known) - Math.min(...known);
+  return span > 0 ? Math.max(2, Math.min(5, 1 - Math.floor(Math.log10(span)))) : 2;
+}
+
 export function curvesStudy(scene: Scene): StudyView {
   const { store } = scene;
   const own = canvas("frame-own", "Picture by importance");
@@ -66,13 +73,18 @@ export function curvesStudy(scene: Scene): StudyView {
   let shown: Curve | null = null;
   let ends: [Uint32Array, Uint32Array] = [new Uint32Array(), new Uint32Array()];
   const last = () => (shown ? shown.values.data.length - 1 : 1);
-  const unit = (value: number) => (shown?.is_probability ? probability(value) : signed(value));
+  /** Decimals that tell the ends of both curves apart. */
+  let digits = 2;
+  const unit = (value: number) => {
+    if (!shown?.is_probability) return signed(value);
+    return digits > 2 ? value.toFixed(digits) : probability(value);
+  };
   const go = (position: number) => {
     step = position;
     draw();
   };
-  const plot = chart("Score", {
-    unit: (value) => (shown?.is_probability === false ? signed(value) : value.toFixed(2)),
+  const plot = chart("What the model says", {
+    unit: (value) => (shown?.is_probability === false ? signed(value) : value.toFixed(digits)),
     onPick: (fraction) => {
       line.stop();
       const at = shown?.fractions.data ?? new Float32Array([0]);
@@ -157,9 +169,13 @@ export function curvesStudy(scene: Scene): StudyView {
       paneRandom.place(random, cell.placement);
     }
     paneRandom.root.hidden = !curve.random_step_of;
-    const areas = [curve.area, curve.random_area].map((area) => area.toFixed(2).replace("-", "\u2212"));
+    digits = decimals([...curve.values.data, ...curve.random.data]);
+    const areas = [curve.area, curve.random_area].map((area) =>
+      curve.is_probability ? area.toFixed(digits) : signed(area),
+    );
+    const what = curve.is_probability ? "probability" : "score";
     plot.setAside(
-      `of ${curve.target_text}, over the share of pixels ${curve.kind === "deletion" ? "removed" : "revealed"}`,
+      `${what} of ${curve.target_text}, over the share of pixels ${curve.kind === "deletion" ? "removed" : "revealed"}`,
     );
     plot.set(Array.from(curve.fractions.data), [
       { kind: "target", text: `by importance, area ${areas[0]}`, values: Array.from(curve.values.data) },
@@ -167,7 +183,6 @@ export function curvesStudy(scene: Scene): StudyView {
     ]);
     const lower = curve.kind === "deletion";
     const better = lower ? curve.area < curve.random_area : curve.area > curve.random_area;
-    const what = curve.is_probability ? "probability" : "score";
     setText(
       words,
       `${nameOf(store, curve.key)}: the mean ${what} on the way is ${areas[0]}, ${areas[1]} in random order. ${lower ? "Lower" : "Higher"} is better, and the map is ${better ? "better" : "no better"} than chance here.`,
