@@ -155,6 +155,16 @@ def _stroke(value: Any, number: int, ink: str) -> dict[str, Any]:
     }
 
 
+def turned(sketch: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Return a sketch whose strokes of one colour have another."""
+    return {
+        "strokes": [
+            {**stroke, "colour": new} if stroke["colour"] == old else stroke
+            for stroke in sketch["strokes"]
+        ]
+    }
+
+
 def placed(sketch: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     """Return a sketch made on a square pad, put in the middle of a pad of (height, width)."""
     height, width = size

@@ -11,7 +11,7 @@ from xai_widgets.errors import SketchError, XaiError
 from xai_widgets.models.images import DisplayImage, Pixels, open_image
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import FunctionTarget
-from xai_widgets.sketch import Window, check_colour, fitted, rasterise, whole
+from xai_widgets.sketch import Window, check_colour, contrast, fitted, rasterise, turned, whole
 from xai_widgets.widgets.describe import PREVIEW_SIDE, first_method, setup
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
@@ -52,7 +52,8 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         Positions and widths are shares of the pad's longer side, x before y, from its upper left
         corner. Set when a stroke ends; may be set from Python, and only the points are needed.
     ground : str
-        The paper's colour. Where it is not given, `paper` tells how it was chosen.
+        The paper's colour. Where it is not given, `paper` tells how it was chosen. Strokes in the
+        black or white that shows on the old one change to what shows on the new one.
     fit : float or None
         None: the model sees the whole pad. A share, 0..0.4: it sees the part that just encloses
         the drawing, with this margin, whatever its place and size, as digit data sets were made.
@@ -95,6 +96,12 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         self._look(self._drawn)
 
     # State --------------------------------------------------------------------------------
+
+    @observe("ground")
+    def _turn(self, change: Any) -> None:
+        """Let what contrasted with the old paper contrast with the new one."""
+        if self._looking is not None and not self._of_browser:
+            self.sketch = turned(self.sketch, contrast(change.old), contrast(change.new))
 
     @observe(*DRAWN)
     def _redraw(self, change: Any = None) -> None:
@@ -164,7 +171,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         loaded = read(source, self.ground, self.size)
         if loaded.background is not None or self._background is not None:
             self._lay(loaded.background)
-        with self.hold_trait_notifications():
+        with self.hold_sync():
             if loaded.ground is not None:
                 self.ground = loaded.ground
             self.sketch = loaded.sketch
