@@ -389,6 +389,29 @@ test("a picture lies below the strokes, and can be taken away", async () => {
   expect(find(root, "canvas.xaiw-paper").getAttribute("aria-label")).toBe("Paper #000000");
 });
 
+test("a pasted picture lies below the strokes, and pasted text goes where it was meant to", async () => {
+  const { root, model } = view;
+  const paste = (transfer: DataTransfer) => {
+    const init = { clipboardData: transfer, bubbles: true, cancelable: true };
+    const event = new ClipboardEvent("paste", init);
+    pad(root).dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  const text = new DataTransfer();
+  text.setData("text/plain", "seven");
+  expect(paste(text)).toBe(false);
+  const canvas = new OffscreenCanvas(8, 4);
+  canvas.getContext("2d")?.fillRect(0, 0, 8, 4);
+  const picture = new DataTransfer();
+  picture.items.add(new File([await canvas.convertToBlob()], "copied.png", { type: "image/png" }));
+  expect(paste(picture)).toBe(true);
+  await expect.poll(() => model.kinds()).toContain("background");
+  expect(find(root, "canvas.xaiw-paper").getAttribute("aria-label")).toBe("Picture copied.png");
+  expect(find(root, ".xaiw-said").textContent).toBe("copied.png is below the drawing.");
+  button(root, "No picture").click();
+  expect(find(root, ".xaiw-said").textContent).toBe("");
+});
+
 test("what is no picture gets a sentence", async () => {
   const { root } = view;
   const transfer = new DataTransfer();

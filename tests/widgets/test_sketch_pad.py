@@ -152,6 +152,22 @@ def test_a_sketch_set_in_python_is_drawn_there_and_one_of_the_browser_is_not(
     np.testing.assert_array_equal(pad.picture, rasterise(pad.sketch, SIZE, "#ffffff"))
 
 
+def test_a_page_that_was_closed_before_it_sent_its_last_picture_leaves_no_old_answer(
+    make: Make, recorded
+) -> None:
+    pad = make(ground="black")
+    drawn(pad, "p1", noise(1))
+    pad.set_state({"sketch": check_sketch(LINE)})
+    np.testing.assert_array_equal(pad.picture, noise(1))
+    browser(pad, "hello")
+    np.testing.assert_array_equal(pad.picture, rasterise(pad.sketch, SIZE, "#000000"))
+    drawn(pad, "p2", noise(2))
+    count = len(answers(recorded))
+    browser(pad, "hello")
+    np.testing.assert_array_equal(pad.picture, noise(2))
+    assert len(answers(recorded)) == count + 1, "only what the new view is filled with"
+
+
 def test_strokes_show_on_another_paper(make: Make, tmp_path: Path) -> None:
     pad = make(sketch=LINE, ground="white")
     pad.ground = "black"

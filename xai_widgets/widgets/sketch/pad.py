@@ -84,6 +84,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         self.functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._background: DisplayImage | None = None
         self._small: Pixels | None = None  # the background at the size of the picture
+        self._behind = False  # the browser has changed the drawing, and its picture is to come
         self._drawn = Drawn(self._rasterised)
         traits["ground"] = check_colour(traits.get("ground", self.paper.ground))
         traits.setdefault("fit", self.paper.fit)
@@ -106,6 +107,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
     @observe(*DRAWN)
     def _redraw(self, change: Any = None) -> None:
         """Draw here what was changed here; the browser sends pictures of its own changes."""
+        self._behind = self._of_browser
         if self._looking is not None and not self._of_browser:
             self._look(Drawn(self._rasterised))
 
@@ -209,6 +211,8 @@ class SketchPad(SketchPadLooking, PicturedWidget):
             for kind in ("accepted", "map", *FINALS):
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
+            if self._behind:  # a page that was closed while its last picture waited for its turn
+                self._redraw()
 
     def _setup(self) -> dict[str, Any]:
         known = tells_digits(self.model)
@@ -235,6 +239,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
                 )
             return pixels, window
 
+        self._behind = False
         # A packet that follows the kernel's "idle" waits 40 ms for that one's receipt (Nagle's
         # algorithm), so a fast model answers before it.
         self._look(Drawn(make, message.id)).wait(ANSWER_SECONDS)
