@@ -46,7 +46,7 @@ pad = xw.SketchPad(xw.demo.model("digits"), method={method!r})
 pad
 """
 # Rounds of both in turn, in milliseconds; a stroke has come through when its answer is on screen.
-# Each follows two of its own kind, as in use: whether TCP holds back the second packet of an answer
+# Each follows one of its own kind, as in use: whether TCP holds back the second packet of an answer
 # (Nagle's algorithm waits up to 40 ms for the receipt of the first) depends on what went before.
 ROUNDS = """async ([root, cell, n]) => {
   const frame = root.querySelector(".xaiw-frame");
@@ -75,11 +75,11 @@ ROUNDS = """async ([root, cell, n]) => {
   fire("pointerdown", 0.2, 0.2);
   for (let i = -2; i < n; i += 1) {
     let [through, trip] = [0, 0];
-    for (let t = i; t < i + 1; t += 1 / 3) {
+    for (let t = i; t < i + 1; t += 0.5) {
       await rest();
       through = await stroke(0.5 + 0.35 * Math.cos(t), 0.5 + 0.35 * Math.sin(1.7 * t));
     }
-    for (let again = 0; again < 3; again += 1) {
+    for (let again = 0; again < 2; again += 1) {
       await rest();
       trip = await cell.trip(picture);
     }
@@ -117,7 +117,7 @@ SCRIBBLE = """async ([root, seconds]) => {
 }"""
 
 
-def run(rounds: int = 40) -> list[Line]:
+def run(rounds: int = 30) -> list[Line]:
     """Compare with a bare echo of the same picture in one page, and count what is unanswered."""
     lines = []
     with _lab() as lab:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import sys
@@ -120,6 +121,20 @@ def test_a_huge_picture_is_sent_no_larger_than_it_can_be_seen(sent: Sent) -> Non
     assert Image.open(io.BytesIO(bytes(buffers[0]))).size == (2048, 512)
     assert [6000 / 2048, 1500 / 512] in [command[1] for command in commands if len(command) > 1]
     assert canvas.image.width == 6000
+
+
+def test_a_host_that_shows_no_widgets_gets_picture_and_map() -> None:
+    canvas = xw.lesson_canvas(PICTURE, side=80)
+
+    def shown() -> np.ndarray:
+        png = base64.b64decode(canvas._repr_mimebundle_()["image/png"])
+        return np.asarray(Image.open(io.BytesIO(png)))
+
+    np.testing.assert_array_equal(shown(), PICTURE)
+    canvas.show(np.array([[0.0, 1.0]]), opacity=1)
+    assert (shown()[:, 60:] != PICTURE[:, 60:]).any()
+    np.testing.assert_array_equal(shown()[:, :20], PICTURE[:, :20])
+    assert "application/vnd.jupyter.widget-view+json" in canvas._repr_mimebundle_()
 
 
 def test_a_tensor_that_is_being_computed_with_can_be_shown(sent: Sent) -> None:

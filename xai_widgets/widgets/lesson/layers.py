@@ -1,7 +1,9 @@
 """The layers of a lesson's canvas, and the frames of an animation on it. Needs ipycanvas."""
 
+import io
 import math
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -67,6 +69,23 @@ class LessonCanvas(MultiCanvas):  # type: ignore[misc]
     def drawing(self) -> Canvas:
         """The layer for your own lines, in image pixels."""
         return self[2]
+
+    def to_png(self) -> bytes:
+        """Draw picture and heat map, as on the screen; the free drawing is only known there."""
+        size = self.width, self.height
+        picture = Image.fromarray(self.image.pixels).convert("RGBA").resize(size)
+        if self._heat is not None:
+            picture.alpha_composite(Image.fromarray(self._heat).resize(size))
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return the live view, and beside it a PNG for hosts that show no widgets."""
+        rendered = super()._repr_mimebundle_(**kwargs)
+        if isinstance(rendered, dict):
+            rendered = {**rendered, "image/png": b64encode(self.to_png()).decode("ascii")}
+        return rendered
 
     def frame(self) -> "Frame":
         """Send what is drawn inside as one frame, when the browser shows the ones before.
