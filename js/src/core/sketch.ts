@@ -242,9 +242,13 @@ export class Rasteriser {
 
 function paper(size: PadSize, { ground, background }: Below): Uint8Array {
   if (background) return background.data.slice();
-  const colour = channels(ground);
+  const [red, green, blue] = channels(ground);
   const data = new Uint8Array(size[0] * size[1] * 3);
-  for (let at = 0; at < data.length; at += 3) data.set(colour, at);
+  for (let at = 0; at < data.length; at += 3) {
+    data[at] = red;
+    data[at + 1] = green;
+    data[at + 2] = blue;
+  }
   return data;
 }
 
