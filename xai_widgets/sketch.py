@@ -55,11 +55,13 @@ def check_colour(value: Any) -> str:
     Raises
     ------
     SketchError
-        If it is none that Matplotlib knows.
+        If it is none that Matplotlib knows, or transparent.
     """
-    from matplotlib.colors import to_hex
+    from matplotlib.colors import to_hex, to_rgba
 
     try:
+        if to_rgba(value)[3] < 1:
+            raise ValueError("transparent")
         return str(to_hex(value))
     except (ValueError, TypeError):
         raise SketchError(
@@ -84,7 +86,7 @@ def check_sketch(value: Any, ink: str = "#ffffff") -> dict[str, Any]:
     ----------
     value
         ``{"strokes": [{"points": [[x, y], [x, y, pressure], ...], "width", "colour", "erase"}]}``;
-        only the points are needed. A pressure, 0..1, scales the width.
+        only the points are needed. A pressure, 0..4, scales the width; 1 is that of a mouse.
     ink
         Colour of strokes that have none.
 
@@ -110,6 +112,8 @@ def check_sketch(value: Any, ink: str = "#ffffff") -> dict[str, Any]:
 
 def _points(stroke: Any, number: int) -> Sequence[Any]:
     points = stroke.get("points") if isinstance(stroke, Mapping) else None
+    if isinstance(points, np.ndarray):
+        points = points.tolist()
     if not isinstance(points, Sequence):
         raise SketchError(
             f"Stroke {number} of the sketch must be a dict with 'points': [[x, y], ...]."
@@ -120,7 +124,7 @@ def _points(stroke: Any, number: int) -> Sequence[Any]:
 def _stroke(value: Any, number: int, ink: str) -> dict[str, Any]:
     where = f"Stroke {number} of the sketch"
     points = []
-    for point in value["points"]:
+    for point in _points(value, number):
         try:
             numbers = [float(part) for part in point]
         except (TypeError, ValueError):
@@ -128,6 +132,10 @@ def _stroke(value: Any, number: int, ink: str) -> dict[str, Any]:
         if len(numbers) not in (2, 3) or not np.isfinite(numbers).all():
             raise SketchError(
                 f"{where} has the point {point!r}: give [x, y] or [x, y, pressure], finite numbers."
+            )
+        if len(numbers) == 3 and not 0 <= numbers[2] <= 4:
+            raise SketchError(
+                f"{where} has the point {point!r}: the pressure scales the width, from 0 to 4."
             )
         if max(map(abs, numbers)) > 10:
             raise SketchError(
@@ -152,6 +160,16 @@ def _stroke(value: Any, number: int, ink: str) -> dict[str, Any]:
         "width": round(width, 4),
         "colour": colour,
         "erase": bool(value.get("erase", False)),
+    }
+
+
+def turned(sketch: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Return a sketch whose strokes of one colour have another."""
+    return {
+        "strokes": [
+            {**stroke, "colour": new} if stroke["colour"] == old else stroke
+            for stroke in sketch["strokes"]
+        ]
     }
 
 

@@ -52,6 +52,42 @@ test("a growing stroke gives the same pixels as one that is drawn at once", () =
   );
 });
 
+test("pixels stay the same whatever is drawn, finished, taken back or erased in between", () => {
+  const size: [number, number] = [24, 30];
+  const data = Uint8Array.from({ length: 24 * 30 * 3 }, (_, index) => (index * 37) % 251);
+  const background = { dtype: "uint8" as const, shape: [24, 30, 3], data };
+  const all = [
+    line([0.1, 0.1], [0.6, 0.5]),
+    { ...line([0.5, 0.1], [0.2, 0.7]), erase: true },
+    { ...line([0.9, 0.2], [0.3, 0.3]), colour: "#3355aa" },
+    line([2, 2], [3, 3]),
+  ];
+  for (const below of [null, background]) {
+    const rasteriser = new Rasteriser();
+    const steps = [[0], [0, 1], [0, 1, 2], [0, 1], [0, 2], [0, 2, 3, 1], [0, 2], [], [3], [2, 1], [2, 1, 0]];
+    for (const step of steps) {
+      const strokes = step.map((index) => all[index]);
+      const args = [strokes, size, "#ffffff", whole(size), below] as const;
+      expect(rasteriser.rasterise(...args)).toEqual(new Rasteriser().rasterise(...args));
+    }
+  }
+});
+
+test("a point of a stroke costs its own pixels alone, however large the picture", () => {
+  const rasteriser = new Rasteriser();
+  const stroke: Stroke = { ...line([0.1, 0.1]), points: [[0.1, 0.1]], width: 0.04 };
+  const earlier = Array.from({ length: 5 }, (_, index) => line([0.2 * index, 0.1], [0.1, 0.9]));
+  const picture = () => rasteriser.rasterise([...earlier, stroke], [512, 512], "#ffffff");
+  picture();
+  const started = performance.now();
+  for (let index = 1; index <= 50; index += 1) {
+    stroke.points.push([0.1 + index / 100, 0.1]);
+    picture();
+  }
+  // 50 whole pictures take 12 s; the limit is for a busy machine.
+  expect(performance.now() - started).toBeLessThan(2000);
+});
+
 // The hand -------------------------------------------------------------------------------
 
 const pad = (root: HTMLElement) => find(root, '[aria-label="Drawing view"]');
@@ -183,6 +219,38 @@ test("undo, redo and clear change ink, trait and the picture that is sent", asyn
   expect(inked(root)).toBe(0);
   press(pad(root), "z", { ctrlKey: true });
   expect(strokes(model.state)).toHaveLength(2);
+});
+
+test("undo while the hand draws takes that stroke back, and none before", () => {
+  const { root, model } = view;
+  draw(root, [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: points
+  const one = checksum(pixels(root, "canvas.xaiw-ink"));
+  point(pad(root), "pointerdown", 0.2, 0.2);
+  point(pad(root), "pointermove", 0.8, 0.8);
+  press(pad(root), "z", { ctrlKey: true });
+  point(pad(root), "pointermove", 0.9, 0.2);
+  point(pad(root), "pointerup", 0.9, 0.2);
+  expect(strokes(model.state)).toHaveLength(1);
+  expect(checksum(pixels(root, "canvas.xaiw-ink"))).toBe(one);
+});
+
+test("strokes show on another paper, also those that an undo brings back", () => {
+  const { root, model } = view;
+  const colours = () => strokes(model.state).map(({ colour }) => colour);
+  draw(root, [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: points
+  draw(root, [[0.1, 0.5], [0.9, 0.5]]); // biome-ignore format: points
+  const paper = find<HTMLInputElement>(root, 'input[aria-label="Paper"]');
+  paper.value = "#ffffff";
+  paper.dispatchEvent(new Event("change"));
+  expect(colours()).toEqual(["#000000", "#000000"]);
+  button(root, "Undo").click();
+  expect(colours()).toEqual(["#000000"]);
+  // From Python: both traits come, and the change is no step.
+  const turned = strokes(model.state).map((stroke) => ({ ...stroke, colour: "#ffffff" }));
+  model.set("ground", "#202020");
+  model.set("sketch", { strokes: turned });
+  button(root, "Redo").click();
+  expect(colours()).toEqual(["#ffffff", "#ffffff"]);
 });
 
 test("the eraser takes ink away", () => {
@@ -319,6 +387,29 @@ test("a picture lies below the strokes, and can be taken away", async () => {
   expect(find(root, ".xaiw-hint").hidden).toBe(true);
   button(root, "No picture").click();
   expect(find(root, "canvas.xaiw-paper").getAttribute("aria-label")).toBe("Paper #000000");
+});
+
+test("a pasted picture lies below the strokes, and pasted text goes where it was meant to", async () => {
+  const { root, model } = view;
+  const paste = (transfer: DataTransfer) => {
+    const init = { clipboardData: transfer, bubbles: true, cancelable: true };
+    const event = new ClipboardEvent("paste", init);
+    pad(root).dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+  const text = new DataTransfer();
+  text.setData("text/plain", "seven");
+  expect(paste(text)).toBe(false);
+  const canvas = new OffscreenCanvas(8, 4);
+  canvas.getContext("2d")?.fillRect(0, 0, 8, 4);
+  const picture = new DataTransfer();
+  picture.items.add(new File([await canvas.convertToBlob()], "copied.png", { type: "image/png" }));
+  expect(paste(picture)).toBe(true);
+  await expect.poll(() => model.kinds()).toContain("background");
+  expect(find(root, "canvas.xaiw-paper").getAttribute("aria-label")).toBe("Picture copied.png");
+  expect(find(root, ".xaiw-said").textContent).toBe("copied.png is below the drawing.");
+  button(root, "No picture").click();
+  expect(find(root, ".xaiw-said").textContent).toBe("");
 });
 
 test("what is no picture gets a sentence", async () => {

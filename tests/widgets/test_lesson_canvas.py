@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import sys
@@ -12,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import xai_widgets as xw
-from xai_widgets.errors import DependencyError, ImageError, MapError
+from xai_widgets.errors import DependencyError, ImageError, MapError, XaiError
 from xai_widgets.widgets.lesson import pulse as pulse_module
 from xai_widgets.widgets.lesson.pulse import Pulse
 from xai_widgets.widgets.protocol import VERSION
@@ -91,6 +93,72 @@ def test_an_error_inside_of_a_frame_leaves_nothing_held(sent: Sent) -> None:
     canvas.drawing.fill_rect(0, 0, 1, 1)
     assert len(sent) > before
     assert canvas.pulse.sent == 0
+
+
+def test_numbers_of_numpy_can_be_drawn_with(sent: Sent) -> None:
+    canvas = xw.lesson_canvas(PICTURE)
+    with canvas.frame():
+        canvas.patch(np.int64(1), np.float32(2), 3, np.uint8(4))
+        canvas.drawing.fill_rect(*np.array([5, 6, 7, 8]))
+    drawn = [command[1] for command in sent[-1][0] if len(command) > 1]
+    assert [1, 2.0, 3, 4] in drawn and [5, 6, 7, 8] in drawn
+
+
+def test_what_cannot_be_sent_harms_no_later_frame_and_no_other_canvas(sent: Sent) -> None:
+    canvas, other = xw.lesson_canvas(PICTURE), xw.lesson_canvas(PICTURE)
+    with pytest.raises(XaiError, match="cannot be sent"), canvas.frame():
+        canvas.drawing.fill_text(object(), 1, 2)
+    before = len(sent)
+    for each in (other, canvas):
+        with each.frame():
+            each.patch(1, 2, 3, 4)
+    assert len(sent) == before + 2
+
+
+def test_a_huge_picture_is_sent_no_larger_than_it_can_be_seen(sent: Sent) -> None:
+    canvas = xw.lesson_canvas(np.zeros((1500, 6000, 3), dtype=np.uint8))
+    commands, buffers = sent[-1]
+    assert Image.open(io.BytesIO(bytes(buffers[0]))).size == (2048, 512)
+    assert [6000 / 2048, 1500 / 512] in [command[1] for command in commands if len(command) > 1]
+    assert canvas.image.width == 6000
+
+
+def test_a_host_that_shows_no_widgets_gets_picture_and_map() -> None:
+    canvas = xw.lesson_canvas(PICTURE, side=80)
+
+    def shown() -> np.ndarray:
+        png = base64.b64decode(canvas._repr_mimebundle_()["image/png"])
+        return np.asarray(Image.open(io.BytesIO(png)))
+
+    np.testing.assert_array_equal(shown(), PICTURE)
+    canvas.show(np.array([[0.0, 1.0]]), opacity=1)
+    assert (shown()[:, 60:] != PICTURE[:, 60:]).any()
+    np.testing.assert_array_equal(shown()[:, :20], PICTURE[:, :20])
+    assert "application/vnd.jupyter.widget-view+json" in canvas._repr_mimebundle_()
+
+
+def test_a_tensor_that_is_being_computed_with_can_be_shown(sent: Sent) -> None:
+    canvas = xw.lesson_canvas(PICTURE)
+    before = len(sent)
+    canvas.show(torch.ones(3, 4, requires_grad=True))
+    assert len(sent) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (lambda canvas: canvas.show("map"), "without numbers"),
+        (lambda canvas: canvas.show([[1, np.inf]]), "infinite"),
+        (lambda canvas: canvas.show([[1, 2]], opacity="half"), "opacity"),
+        (lambda canvas: canvas.show([[1, 2]], limit=np.nan), "limit"),
+        (lambda canvas: canvas.patch("left", 1, 2, 3), "as numbers"),
+        (lambda canvas: xw.lesson_canvas(PICTURE, np.ones((2, 2))), "to `show`"),
+        (lambda canvas: xw.lesson_canvas(PICTURE, side="wide"), "longer side"),
+    ],
+)
+def test_wrong_arguments_get_a_sentence(act: Any, sentence: str) -> None:
+    with pytest.raises(XaiError, match=sentence):
+        act(xw.lesson_canvas(PICTURE))
 
 
 @pytest.mark.parametrize("awaiting", [True, False])

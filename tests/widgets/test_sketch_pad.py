@@ -152,6 +152,35 @@ def test_a_sketch_set_in_python_is_drawn_there_and_one_of_the_browser_is_not(
     np.testing.assert_array_equal(pad.picture, rasterise(pad.sketch, SIZE, "#ffffff"))
 
 
+def test_a_page_that_was_closed_before_it_sent_its_last_picture_leaves_no_old_answer(
+    make: Make, recorded
+) -> None:
+    pad = make(ground="black")
+    drawn(pad, "p1", noise(1))
+    pad.set_state({"sketch": check_sketch(LINE)})
+    np.testing.assert_array_equal(pad.picture, noise(1))
+    browser(pad, "hello")
+    np.testing.assert_array_equal(pad.picture, rasterise(pad.sketch, SIZE, "#000000"))
+    drawn(pad, "p2", noise(2))
+    count = len(answers(recorded))
+    browser(pad, "hello")
+    np.testing.assert_array_equal(pad.picture, noise(2))
+    assert len(answers(recorded)) == count + 1, "only what the new view is filled with"
+
+
+def test_strokes_show_on_another_paper(make: Make, tmp_path: Path) -> None:
+    pad = make(sketch=LINE, ground="white")
+    pad.ground = "black"
+    assert [stroke["colour"] for stroke in pad.sketch["strokes"]] == ["#ffffff"]
+    assert pad.picture.max() > 200
+    # A file's own strokes keep their colours on their own paper.
+    other = make(sketch={"strokes": [{**LINE["strokes"][0], "colour": "#000000"}]}, ground="black")
+    path = other.save(tmp_path / "hidden.json")
+    fresh = make(ground="white")
+    fresh.load(path)
+    assert (fresh.ground, fresh.sketch) == (other.ground, other.sketch)
+
+
 def test_what_the_model_sees_is_fitted_and_its_map_lies_there(make: Make, recorded) -> None:
     pad = make(ground="black", fit=0.1, sketch=LINE)
     window = fitted(pad.sketch, SIZE, 0.1)
@@ -245,13 +274,17 @@ def test_what_cannot_be_loaded_gets_a_sentence(
         pad.save("x.svg")
     with pytest.raises(XaiError, match="does not exist"):
         pad.save("nowhere/x.json")
+    with pytest.raises(XaiError, match="given as NoneType"):
+        pad.save(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("trait", "value", "sentence"),
     [
         ("sketch", {"strokes": [{"points": [[1, "a"]]}]}, "finite numbers"),
+        ("sketch", {"strokes": [{"points": [[0.1, 0.1, -1]]}]}, "pressure"),
         ("ground", "paper", "is no colour"),
+        ("ground", "none", "is no colour"),
         ("fit", 0.7, "from 0 to 0.4"),
         ("method", "attention_rollout", "cannot explain this model"),
         ("target", "giraffe", "giraffe"),

@@ -36,6 +36,11 @@ export class History<T> {
     return this.#values[this.#at];
   }
 
+  /** Changes every value: what is no step of its own, and holds before and after. */
+  map(change: (value: T) => T): void {
+    this.#values = this.#values.map(change);
+  }
+
   reset(value: T): void {
     this.#values = [value];
     this.#at = 0;

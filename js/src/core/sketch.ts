@@ -81,9 +81,23 @@ export function contrast(ground: string): string {
   return 0.299 * red + 0.587 * green + 0.114 * blue > 127.5 ? "#000000" : "#ffffff";
 }
 
+/** A rectangle of pixels; `right` and `bottom` are outside of it. */
+interface Box {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+const nowhere = (): Box => ({ left: Infinity, top: Infinity, right: 0, bottom: 0 });
+
 /** How much of each pixel a stroke covers: what lies within its radius of a line; an edge pixel by its distance. */
 class Coverage {
   readonly values: Float64Array;
+  /** Where anything is covered. */
+  readonly box = nowhere();
+  /** Where the last call of `extend` may have changed something. */
+  fresh = nowhere();
   #from = 0;
 
   constructor(
@@ -98,6 +112,7 @@ class Coverage {
   extend(): this {
     const { points } = this.stroke;
     const pieces = Math.max(1, points.length - 1);
+    this.fresh = nowhere();
     // A first point alone is a dot, and the piece after it starts there again.
     for (; this.#from < pieces; this.#from += 1) {
       this.#piece(points[this.#from], points[Math.min(this.#from + 1, points.length - 1)]);
@@ -120,6 +135,13 @@ class Coverage {
     const right = Math.min(width, Math.ceil(Math.max(x0, x1) + radius + 1));
     const top = Math.max(0, Math.floor(Math.min(y0, y1) - radius - 1));
     const bottom = Math.min(height, Math.ceil(Math.max(y0, y1) + radius + 1));
+    if (left >= right || top >= bottom) return;
+    for (const box of [this.box, this.fresh]) {
+      box.left = Math.min(box.left, left);
+      box.right = Math.max(box.right, right);
+      box.top = Math.min(box.top, top);
+      box.bottom = Math.max(box.bottom, bottom);
+    }
     const dx = x1 - x0;
     const dy = y1 - y0;
     const square = Math.max(dx * dx + dy * dy, 1e-12);
@@ -141,10 +163,27 @@ class Coverage {
 const sameWindow = (a: Window, b: Window) =>
   a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 
-/** Draws sketches as pixels; what is finished is kept, so that a growing stroke costs its new pieces alone. */
+/** What lies below the strokes: a picture, or a colour. */
+interface Below {
+  ground: string;
+  background: NDArray<Uint8Array> | null;
+}
+
+interface Kept {
+  size: PadSize;
+  window: Window;
+  below: Below;
+  /** Finished strokes, and their picture before it is rounded. */
+  done: Stroke[];
+  pixels: Float64Array;
+  /** The stroke that grows on them, and the picture with it. */
+  growing: Coverage | null;
+  shown: Uint8Array;
+}
+
+/** Draws sketches as pixels; what is drawn is kept, so that a growing stroke costs its new pieces alone. */
 export class Rasteriser {
-  #kept: { key: unknown[]; window: Window; done: Stroke[]; pixels: Float64Array } | null = null;
-  #growing: Coverage | null = null;
+  #kept: Kept | null = null;
 
   /** uint8 [h, w, 3] of a part of the pad. */
   rasterise(
@@ -154,62 +193,90 @@ export class Rasteriser {
     window: Window = whole(size),
     background: NDArray<Uint8Array> | null = null,
   ): NDArray<Uint8Array> {
-    const finished = strokes.slice(0, -1);
-    const base = this.#base(finished, size, ground, window, background);
-    const pixels = base.slice();
+    const kept = this.#keptFor(strokes, size, window, { ground, background });
     const last = strokes[strokes.length - 1];
+    const finished = strokes.slice(0, -1);
+    for (const stroke of finished.slice(kept.done.length)) {
+      const grown = kept.growing?.stroke === stroke ? kept.growing : new Coverage(stroke, size, window);
+      if (kept.growing && kept.growing !== grown) this.#takeBack(kept);
+      lay(kept, grown.extend(), grown.box, kept.pixels);
+      kept.growing = null;
+    }
+    kept.done = finished;
+    if (kept.growing && kept.growing.stroke !== last) this.#takeBack(kept);
     if (last) {
-      const growing = this.#growing;
-      const goes =
-        growing?.stroke === last && growing.size.join() === size.join() && sameWindow(growing.window, window);
-      this.#growing = goes ? growing : new Coverage(last, size, window);
-      const { values } = (this.#growing as Coverage).extend();
-      lay(pixels, paper(size, ground, background), last, values);
+      kept.growing ??= new Coverage(last, size, window);
+      kept.growing.extend();
+      lay(kept, kept.growing, kept.growing.fresh, null);
     }
-    const data = Uint8Array.from(pixels, (value) => Math.floor(value + 0.5));
-    return { dtype: "uint8", shape: [...size, 3], data };
+    return { dtype: "uint8", shape: [...size, 3], data: kept.shown.slice() };
   }
 
-  /** The picture of the finished strokes. */
-  #base(
-    strokes: Stroke[],
-    size: PadSize,
-    ground: string,
-    window: Window,
-    background: NDArray<Uint8Array> | null,
-  ): Float64Array {
-    const key = [size.join(), ground, background];
+  /** What is kept, if these strokes go on from it on the same paper; else a new sheet. */
+  #keptFor(strokes: readonly Stroke[], size: PadSize, window: Window, below: Below): Kept {
     const kept = this.#kept;
-    const goes =
-      kept?.key.every((value, index) => value === key[index]) &&
+    if (
+      kept &&
+      kept.size[0] === size[0] &&
+      kept.size[1] === size[1] &&
+      kept.below.ground === below.ground &&
+      kept.below.background === below.background &&
       sameWindow(kept.window, window) &&
-      kept.done.length <= strokes.length &&
-      kept.done.every((stroke, index) => stroke === strokes[index]);
-    const blank = paper(size, ground, background);
-    const pixels = goes && kept ? kept.pixels : blank.slice();
-    for (const stroke of strokes.slice(goes && kept ? kept.done.length : 0)) {
-      lay(pixels, blank, stroke, new Coverage(stroke, size, window).extend().values);
+      kept.done.length <= Math.max(0, strokes.length - 1) &&
+      kept.done.every((stroke, index) => stroke === strokes[index])
+    ) {
+      return kept;
     }
-    this.#kept = { key, window, done: strokes, pixels };
-    return pixels;
+    const shown = paper(size, below);
+    const pixels = Float64Array.from(shown);
+    this.#kept = { size: [...size], window, below, done: [], pixels, growing: null, shown };
+    return this.#kept;
+  }
+
+  /** Forgets the growing stroke: the finished ones show again. */
+  #takeBack(kept: Kept): void {
+    if (kept.growing) round(kept, kept.growing.box);
+    kept.growing = null;
   }
 }
 
-function paper(size: PadSize, ground: string, background: NDArray<Uint8Array> | null): Float64Array {
-  if (background) return Float64Array.from(background.data);
-  const colour = channels(ground);
-  return Float64Array.from({ length: size[0] * size[1] * 3 }, (_, index) => colour[index % 3]);
+function paper(size: PadSize, { ground, background }: Below): Uint8Array {
+  if (background) return background.data.slice();
+  const [red, green, blue] = channels(ground);
+  const data = new Uint8Array(size[0] * size[1] * 3);
+  for (let at = 0; at < data.length; at += 3) {
+    data[at] = red;
+    data[at + 1] = green;
+    data[at + 2] = blue;
+  }
+  return data;
 }
 
-function lay(pixels: Float64Array, blank: Float64Array, stroke: Stroke, coverage: Float64Array): void {
+/** Shows the finished strokes in a box. */
+function round({ size, pixels, shown }: Kept, { left, top, right, bottom }: Box): void {
+  for (let row = top; row < bottom; row += 1) {
+    const end = 3 * (row * size[1] + right);
+    for (let at = 3 * (row * size[1] + left); at < end; at += 1) shown[at] = Math.floor(pixels[at] + 0.5);
+  }
+}
+
+/** Shows a stroke on the finished ones, in a box; it joins them where `into` is given. */
+function lay(kept: Kept, { stroke, values }: Coverage, box: Box, into: Float64Array | null): void {
+  const { pixels, shown, size, below } = kept;
   const ink = channels(stroke.colour);
-  for (let at = 0; at < coverage.length; at += 1) {
-    const share = coverage[at];
-    if (share === 0) continue;
-    for (let channel = 0; channel < 3; channel += 1) {
-      const index = 3 * at + channel;
-      const colour = stroke.erase ? blank[index] : ink[channel];
-      pixels[index] += (colour - pixels[index]) * share;
+  const ground = channels(below.ground);
+  const picture = below.background?.data;
+  for (let row = box.top; row < box.bottom; row += 1) {
+    for (let column = box.left; column < box.right; column += 1) {
+      const share = values[row * size[1] + column];
+      if (share === 0) continue;
+      for (let channel = 0; channel < 3; channel += 1) {
+        const at = 3 * (row * size[1] + column) + channel;
+        const colour = stroke.erase ? (picture?.[at] ?? ground[channel]) : ink[channel];
+        const value = pixels[at] + (colour - pixels[at]) * share;
+        if (into) into[at] = value;
+        shown[at] = Math.floor(value + 0.5);
+      }
     }
   }
 }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from xai_widgets.errors import DependencyError
+from xai_widgets.errors import DependencyError, MapError
 from xai_widgets.explanation import Explanation
 from xai_widgets.models.images import open_image
 
@@ -37,6 +37,8 @@ def lesson_canvas(
         If ipycanvas is not installed.
     ImageError
         If the picture cannot be opened.
+    MapError
+        If the explanation is none.
     """
     try:
         from xai_widgets.widgets.lesson.layers import LessonCanvas
@@ -45,6 +47,11 @@ def lesson_canvas(
             "lesson_canvas draws with ipycanvas, which is not installed; install it with: "
             'pip install "xai-widgets[canvas]", and reload the page.'
         ) from error
+    if explanation is not None and not isinstance(explanation, Explanation):
+        raise MapError(
+            f"The explanation is a {type(explanation).__name__}: give what `explain` returns, or "
+            "an array to `show`."
+        )
     canvas = LessonCanvas(open_image(image), side)
     if explanation is not None:
         canvas.show(explanation.heatmap, signed=explanation.signed)

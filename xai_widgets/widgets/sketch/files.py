@@ -89,7 +89,7 @@ def read(source: Any, ground: str, size: tuple[int, int]) -> Loaded:
     if held.get("background"):
         try:
             picture = Image.open(io.BytesIO(base64.b64decode(held["background"])))
-        except (ValueError, OSError) as error:
+        except (TypeError, ValueError, OSError) as error:
             raise SketchError(
                 f"The background inside of {str(path)!r} cannot be decoded: save it again."
             ) from error
@@ -111,6 +111,10 @@ def write(
     XaiError
         If the suffix is another one, or the folder does not exist.
     """
+    if not isinstance(path, str | Path):
+        raise XaiError(
+            f"A file was given as {type(path).__name__}: give a path that ends in .json or .png."
+        )
     path = Path(path)
     if path.suffix.lower() not in (".json", ".png"):
         raise XaiError(

@@ -11,7 +11,7 @@ from xai_widgets.errors import SketchError, XaiError
 from xai_widgets.models.images import DisplayImage, Pixels, open_image
 from xai_widgets.models.loading import load
 from xai_widgets.models.targets import FunctionTarget
-from xai_widgets.sketch import Window, check_colour, fitted, rasterise, whole
+from xai_widgets.sketch import Window, check_colour, contrast, fitted, rasterise, turned, whole
 from xai_widgets.widgets.describe import PREVIEW_SIDE, first_method, setup
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.protocol import Message
@@ -52,7 +52,8 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         Positions and widths are shares of the pad's longer side, x before y, from its upper left
         corner. Set when a stroke ends; may be set from Python, and only the points are needed.
     ground : str
-        The paper's colour. Where it is not given, `paper` tells how it was chosen.
+        The paper's colour. Where it is not given, `paper` tells how it was chosen. Strokes in the
+        black or white that shows on the old one change to what shows on the new one.
     fit : float or None
         None: the model sees the whole pad. A share, 0..0.4: it sees the part that just encloses
         the drawing, with this margin, whatever its place and size, as digit data sets were made.
@@ -83,6 +84,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         self.functions: dict[str, FunctionTarget] = {}  # by name, as they cannot be sent
         self._background: DisplayImage | None = None
         self._small: Pixels | None = None  # the background at the size of the picture
+        self._behind = False  # the browser has changed the drawing, and its picture is to come
         self._drawn = Drawn(self._rasterised)
         traits["ground"] = check_colour(traits.get("ground", self.paper.ground))
         traits.setdefault("fit", self.paper.fit)
@@ -96,9 +98,16 @@ class SketchPad(SketchPadLooking, PicturedWidget):
 
     # State --------------------------------------------------------------------------------
 
+    @observe("ground")
+    def _turn(self, change: Any) -> None:
+        """Let what contrasted with the old paper contrast with the new one."""
+        if self._looking is not None and not self._of_browser:
+            self.sketch = turned(self.sketch, contrast(change.old), contrast(change.new))
+
     @observe(*DRAWN)
     def _redraw(self, change: Any = None) -> None:
         """Draw here what was changed here; the browser sends pictures of its own changes."""
+        self._behind = self._of_browser
         if self._looking is not None and not self._of_browser:
             self._look(Drawn(self._rasterised))
 
@@ -164,7 +173,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
         loaded = read(source, self.ground, self.size)
         if loaded.background is not None or self._background is not None:
             self._lay(loaded.background)
-        with self.hold_trait_notifications():
+        with self.hold_sync():
             if loaded.ground is not None:
                 self.ground = loaded.ground
             self.sketch = loaded.sketch
@@ -202,6 +211,8 @@ class SketchPad(SketchPadLooking, PicturedWidget):
             for kind in ("accepted", "map", *FINALS):
                 if kind in self._shown:
                     self._reply(kind, self._shown[kind], self._revision)
+            if self._behind:  # a page that was closed while its last picture waited for its turn
+                self._redraw()
 
     def _setup(self) -> dict[str, Any]:
         known = tells_digits(self.model)
@@ -228,6 +239,7 @@ class SketchPad(SketchPadLooking, PicturedWidget):
                 )
             return pixels, window
 
+        self._behind = False
         # A packet that follows the kernel's "idle" waits 40 ms for that one's receipt (Nagle's
         # algorithm), so a fast model answers before it.
         self._look(Drawn(make, message.id)).wait(ANSWER_SECONDS)

@@ -107,15 +107,15 @@ export class Pad {
     this.emit("strokes");
   }
 
-  /** Another paper: strokes in the colour that contrasted with the old one contrast with the new one. */
+  /** Another paper: what contrasted with the old one contrasts with the new one, also after an undo. */
   setGround(ground: string): void {
     const [old, next] = [this.ink, contrast(ground)];
     this.ground = ground;
     if (old !== next) {
-      const turned = this.strokes.map((stroke) =>
-        stroke.colour === old ? { ...stroke, colour: next } : stroke,
-      );
-      this.replace(turned);
+      const turn = (strokes: Stroke[]) =>
+        strokes.map((stroke) => (stroke.colour === old ? { ...stroke, colour: next } : stroke));
+      this.strokes = turn(this.strokes);
+      this.history.map(turn);
     }
     this.emit("paper");
   }

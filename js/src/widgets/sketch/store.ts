@@ -31,15 +31,18 @@ export class SketchStore extends Store {
 
   constructor(model: AnyModel, signal?: AbortSignal) {
     super(model, signal);
-    this.#takeTraits();
+    this.pad.strokes = (model.get("sketch") as Sketch | undefined)?.strokes ?? [];
+    this.pad.ground = this.#ground;
+    this.pad.fit = this.#fit;
     this.pad.history.reset(this.pad.strokes);
+    model.on("change:ground", () => {
+      if (this.#ground !== this.pad.ground) this.pad.setGround(this.#ground);
+    });
+    model.on("change:fit", () => {
+      this.pad.fit = this.#fit;
+      this.pad.emit("paper");
+    });
     model.on("change:sketch", () => this.#sketchChanged());
-    for (const trait of ["ground", "fit"]) {
-      model.on(`change:${trait}`, () => {
-        this.#takeTraits();
-        this.pad.emit("paper");
-      });
-    }
   }
 
   protected override get traits(): readonly string[] {
@@ -107,8 +110,9 @@ export class SketchStore extends Store {
   }
 
   override undo(): void {
-    this.pad.abandon();
-    if (this.pad.history.canUndo) this.replace(this.pad.history.undo(), false);
+    // The stroke under the hand is the last one.
+    if (this.pad.abandon()) this.changed();
+    else if (this.pad.history.canUndo) this.replace(this.pad.history.undo(), false);
   }
 
   override redo(): void {
@@ -138,10 +142,12 @@ export class SketchStore extends Store {
     this.model.save_changes();
   }
 
-  #takeTraits(): void {
-    this.pad.strokes = (this.model.get("sketch") as Sketch | undefined)?.strokes ?? [];
-    this.pad.ground = (this.model.get("ground") as string | undefined) ?? "#ffffff";
-    this.pad.fit = (this.model.get("fit") as number | null | undefined) ?? null;
+  get #ground(): string {
+    return (this.model.get("ground") as string | undefined) ?? "#ffffff";
+  }
+
+  get #fit(): number | null {
+    return (this.model.get("fit") as number | null | undefined) ?? null;
   }
 
   #sketchChanged(): void {

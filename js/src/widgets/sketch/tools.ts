@@ -76,9 +76,10 @@ export function tools(
   const load = button("Picture", "Draw on a picture: choose a file, or drop or paste one", () =>
     file.click(),
   );
-  const remove = button("No picture", "Take the picture away and keep the strokes", () =>
-    store.setBackground("", null),
-  );
+  const remove = button("No picture", "Take the picture away and keep the strokes", () => {
+    store.setBackground("", null);
+    setText(message, "");
+  });
   let receiver: Receiver | null = null;
   file.addEventListener("change", () => {
     void receiver?.take(file.files?.[0]);
