@@ -159,6 +159,16 @@ def test_gradients_are_those_of_the_formula_and_none_where_nothing_depends(name:
     assert backend.gradients(lambda x: constant, (backend.asarray(SCORES),))[1] == (None,)
 
 
+def test_values_are_chosen_where_the_sides_are_not_known_yet_too() -> None:
+    backend = BACKENDS["tensorflow"]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None])])
+    def positive(scores: Any) -> Any:
+        return backend.where(scores > 0, scores, 0.0)
+
+    np.testing.assert_array_equal(backend.to_numpy(positive(SCORES)), np.maximum(SCORES, 0))
+
+
 def test_numpy_has_no_gradients() -> None:
     with pytest.raises(ModelError, match="NumPy arrays have no gradient"):
         BACKENDS["numpy"].gradients(lambda x: x, (SCORES,))

@@ -83,6 +83,8 @@ class TensorFlowBackend(Backend):
         """
         with tf.device(self.device):
             arrays = tf.convert_to_tensor(condition), self.asarray(chosen), self.asarray(other)
+            if not tf.executing_eagerly():  # sides may not be known yet
+                return tf.where(*arrays)
             shape = np.broadcast_shapes(*(array.shape for array in arrays))
             mask, x, y = (tf.broadcast_to(array, shape) for array in arrays)
             return tf.raw_ops.Select(condition=mask, x=x, y=y)
