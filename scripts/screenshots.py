@@ -22,7 +22,7 @@ from tests.lab.server import LabServer
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "screenshots"
-IN_THE_README = ("explorer", "workbench")
+IN_THE_README = ("explorer", "workbench", "comparison", "gallery", "sketch")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 # Browser windows; the widget gets what the notebook leaves of them.
 WIDTHS_PX = {"wide": 1440, "narrow": 640}
