@@ -2,6 +2,7 @@
 
 import { colourTable } from "../core/colours";
 import { signed } from "../core/format";
+import { sheet } from "../core/sheet";
 import { type Context, coloursShown } from "./context";
 import { legendRange } from "./legend";
 import type { Pane } from "./pane";
@@ -88,19 +89,11 @@ function drawLegend(ink: CanvasRenderingContext2D, context: Context, width: numb
 
 /** PNG bytes of the panes side by side on white, whatever the theme: it is kept in documents. */
 export async function toPng(context: Context, panes: Pane[], region: RegionState): Promise<Uint8Array> {
-  const ratio = 2;
   const width = panes.length * PANE + (panes.length + 1) * GAP;
   const height = TITLE + PANE + FOOT;
-  const canvas = document.createElement("canvas");
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  const ink = canvas.getContext("2d");
-  if (!ink) return new Uint8Array(0);
-  ink.scale(ratio, ratio);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
-  ink.font = "13px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
+  const paper = sheet(width, height);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   ink.fillText(caption(context), GAP, 27, width - 2 * GAP);
   panes.forEach((pane, index) => {
     drawPane(ink, pane, region, context, GAP + index * (PANE + GAP), TITLE);

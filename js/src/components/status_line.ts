@@ -2,10 +2,10 @@
 
 import { h, setAttr, setText, uniqueId } from "../core/dom";
 import type { Finding } from "../core/protocol";
-import { tone, verdictWords } from "../core/report";
 import type { Change, Context, Part } from "./context";
 import { readinessFold } from "./readiness/fold";
 import { statusBar } from "./status_bar";
+import { showVerdict } from "./verdict_badge";
 
 export function statusLine(context: Context): Part {
   const { store } = context;
@@ -54,13 +54,7 @@ export function statusLine(context: Context): Part {
     );
 
   function show(): void {
-    const verdict = store.report?.report ?? store.setup?.verdict;
-    badge.hidden = !verdict;
-    if (verdict) {
-      setText(badge, verdictWords(verdict.verdict));
-      setAttr(badge, "title", verdict.sentence);
-      setAttr(badge, "data-tone", tone(verdict.verdict));
-    }
+    showVerdict(badge, store.report?.report ?? store.setup?.verdict);
     const notes = store.result?.notes ?? [];
     const first = notes.find((note) => note.level !== "info") ?? notes[0];
     more.hidden = !first || store.state !== "idle";

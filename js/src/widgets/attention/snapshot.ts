@@ -1,9 +1,11 @@
 // The present view as a PNG: the two pictures, the colour scale, every head of the layer.
+
 import type { Pane } from "../../components/pane";
 import { tokenName } from "../../core/attention";
 import { colourTable } from "../../core/colours";
 import { magnitude } from "../../core/format";
 import { drawMap, quantise } from "../../core/renderer";
+import { sheet } from "../../core/sheet";
 import type { ViewState } from "./state";
 import type { AttentionStore } from "./store";
 
@@ -47,16 +49,9 @@ export async function toPng(store: AttentionStore, state: ViewState, panes: Pane
   const across = Math.floor((width - GAP) / (TILE + GAP / 2));
   const rows = Math.ceil((layer?.heads ?? 0) / across);
   const height = TITLE + PANE + 60 + rows * (TILE + 24);
-  const canvas = document.createElement("canvas");
-  canvas.width = width * 2;
-  canvas.height = height * 2;
-  const ink = canvas.getContext("2d");
-  if (!ink) return new Uint8Array(0);
-  ink.scale(2, 2);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
-  ink.font = "13px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
+  const paper = sheet(width, height);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   const map = state.map();
   if (layer) {
     const head = typeof state.head === "number" ? `head ${state.head + 1}` : state.head;

@@ -3,11 +3,11 @@
 import { foldButton } from "../../components/fold_button";
 import { legend } from "../../components/legend";
 import { type Fact, statusBar } from "../../components/status_bar";
+import { showVerdict } from "../../components/verdict_badge";
 import { entryText, keyOf, type Place, placeOf } from "../../core/comparison";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
 import { signed } from "../../core/format";
 import type { JobTopic } from "../../core/job_store";
-import { tone, verdictWords } from "../../core/report";
 import type { Studies } from "../studies/index";
 import { askingForm } from "./asking";
 import { type DisplayLine, displayLine } from "./display";
@@ -200,13 +200,7 @@ export class ComparisonView {
 
     const status = () => {
       bar.update(foot);
-      const verdict = store.setup?.verdict;
-      badge.hidden = !verdict;
-      if (verdict) {
-        setText(badge, verdictWords(verdict.verdict));
-        setAttr(badge, "title", verdict.sentence);
-        setAttr(badge, "data-tone", tone(verdict.verdict));
-      }
+      showVerdict(badge, store.setup?.verdict);
       this.root.classList.toggle("has-setup", store.setup !== null);
       setAttr(grid.root, "aria-busy", store.busy);
       setAttr(this.root, "data-state", store.state);

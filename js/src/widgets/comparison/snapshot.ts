@@ -3,6 +3,7 @@
 import { colourTable } from "../../core/colours";
 import { type Axis, entryText } from "../../core/comparison";
 import { magnitude, signed } from "../../core/format";
+import { sheet } from "../../core/sheet";
 import { worth } from "./cell";
 import { gridWords } from "./grid";
 import type { ViewState } from "./state";
@@ -27,20 +28,16 @@ function fitted(ink: CanvasRenderingContext2D, text: string, width: number): str
 
 export async function toPng(store: ComparisonStore, state: ViewState): Promise<Uint8Array> {
   const { grid, setup, metrics } = store;
-  const canvas = document.createElement("canvas");
-  const ink = canvas.getContext("2d");
-  if (!grid || !setup || !ink) return new Uint8Array(0);
+  if (!grid || !setup) return new Uint8Array(0);
   const tall = SIDE + LINE * (1 + metrics.length) + GAP;
   const across = grid.across.slice(0, Math.max(1, Math.floor((MOST - HEAD) / (SIDE + GAP))));
   const down = grid.down.slice(0, Math.max(1, Math.floor((MOST - TOP - FOOT) / tall)));
   const width = HEAD + across.length * (SIDE + GAP) + GAP;
   const height = TOP + down.length * tall + FOOT;
   const ratio = Math.max(width, height) * 2 > MOST ? 1 : 2;
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  ink.scale(ratio, ratio);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
+  const paper = sheet(width, height, ratio);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   const write = (text: string, x: number, y: number, room: number, colour = "#1d2127", bold = false) => {
     ink.font = `${bold ? "600 " : ""}12px system-ui, sans-serif`;
     ink.fillStyle = colour;

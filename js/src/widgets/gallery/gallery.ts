@@ -3,9 +3,9 @@
 import type { Change, Context, Point } from "../../components/context";
 import { foldButton } from "../../components/fold_button";
 import { type Fact, statusBar } from "../../components/status_bar";
+import { showVerdict } from "../../components/verdict_badge";
 import { Display } from "../../core/display";
 import { h, setAttr, setText, uniqueId } from "../../core/dom";
-import { tone, verdictWords } from "../../core/report";
 import { Viewport } from "../../core/viewport";
 import { asking } from "./asking";
 import { detail } from "./detail";
@@ -90,13 +90,7 @@ export class FeatureGallery {
 
     const status = () => {
       bar.update(foot);
-      const verdict = store.setup?.verdict;
-      badge.hidden = !verdict;
-      if (verdict) {
-        setText(badge, verdictWords(verdict.verdict));
-        setAttr(badge, "title", verdict.sentence);
-        setAttr(badge, "data-tone", tone(verdict.verdict));
-      }
+      showVerdict(badge, store.setup?.verdict);
       const failed = store.state === "error" ? (store.error?.message ?? "") : "";
       const nothing = store.tiles.size === 0;
       const without = failed !== "" && nothing;

@@ -1,6 +1,8 @@
 // The gallery as a PNG: the enlarged picture, the page, and what excites it.
+
 import { pngOf } from "../../core/png";
 import { drawPicture } from "../../core/renderer";
+import { sheet } from "../../core/sheet";
 import type { Detail } from "./detail";
 import { rounded } from "./reading";
 import type { GalleryStore } from "./store";
@@ -19,16 +21,9 @@ export async function toPng(store: GalleryStore, detail: Detail): Promise<Uint8A
   const width = LARGE + 3 * GAP + ACROSS * (TILE + GAP);
   const page = rows * (TILE + 24);
   const height = TOP + Math.max(LARGE, page + (found.length ? TILE + 56 : 0)) + 24;
-  const canvas = document.createElement("canvas");
-  canvas.width = width * 2;
-  canvas.height = height * 2;
-  const ink = canvas.getContext("2d");
-  if (!ink) return new Uint8Array(0);
-  ink.scale(2, 2);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
-  ink.font = "13px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
+  const paper = sheet(width, height);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   const of = store.gallery?.layer ? `${store.gallery.layer}, ` : "";
   ink.fillText(`${store.setup?.title ?? ""}: ${of}${detail.words}`, GAP, 27, width - 2 * GAP);
   ink.imageSmoothingEnabled = false;

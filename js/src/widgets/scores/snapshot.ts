@@ -1,7 +1,9 @@
 // The picture of a view as a PNG: the pictures with their examples, and the scores as bars with their intervals.
+
 import type { Context } from "../../components/context";
 import type { Pane } from "../../components/pane";
 import { magnitude } from "../../core/format";
+import { sheet } from "../../core/sheet";
 import type { WorkbenchStore } from "../workbench/store";
 import { axisOf, pText } from "./plot";
 
@@ -81,16 +83,9 @@ export async function toPng(context: Context, store: WorkbenchStore, panes: Pane
   const rows = store.bars?.records.length ?? 0;
   const width = 2 * PANE + 3 * GAP;
   const height = TITLE + PANE + GAP + (rows ? rows * ROW + 40 : 0);
-  const canvas = document.createElement("canvas");
-  canvas.width = width * 2;
-  canvas.height = height * 2;
-  const ink = canvas.getContext("2d");
-  if (!ink) return new Uint8Array(0);
-  ink.scale(2, 2);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
-  ink.font = "13px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
+  const paper = sheet(width, height);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   const map = store.map
     ? `: ${store.concept?.name ?? ""} for ${store.map.target_text}, ${store.map.layer}`
     : "";

@@ -9,12 +9,12 @@ import { RegionState } from "../../components/region_state";
 import { regionTools, zoomControl } from "../../components/region_tools";
 import { statusBar } from "../../components/status_bar";
 import { targetPicker } from "../../components/target_picker";
+import { showVerdict } from "../../components/verdict_badge";
 import { colourTitle, DIVERGING_NAMES } from "../../core/colours";
 import { Display } from "../../core/display";
 import { h, setAttr, setText } from "../../core/dom";
 import { percent, signed } from "../../core/format";
 import { saturation } from "../../core/path_stack";
-import { tone, verdictWords } from "../../core/report";
 import type { Store } from "../../core/store";
 import { Viewport } from "../../core/viewport";
 import { askingForm } from "./asking";
@@ -312,13 +312,7 @@ export class PathScrubber {
         setText(hintUse, `Start from ${name}: hides ${percent(found.best_share)}`);
         hintUse.hidden = store.offline || found.best_share >= found.share;
       }
-      const verdict = store.setup?.verdict;
-      badge.hidden = !verdict;
-      if (verdict) {
-        setText(badge, verdictWords(verdict.verdict));
-        setAttr(badge, "title", verdict.sentence);
-        setAttr(badge, "data-tone", tone(verdict.verdict));
-      }
+      showVerdict(badge, store.setup?.verdict);
       const failed = store.state === "error" ? (store.error?.message ?? "") : "";
       const nothing = store.state === "cancelled" ? "Cancelled before there was a step." : "";
       views.setMessage(store.stack ? "" : failed || nothing);

@@ -1,7 +1,9 @@
 // The present frame as a PNG: three pictures with their captions, the colour scale, and the score charts.
+
 import type { Pane } from "../../components/pane";
 import { colourTable } from "../../core/colours";
 import { magnitude, signed } from "../../core/format";
+import { sheet } from "../../core/sheet";
 import type { ViewState } from "./state";
 import type { ScrubberStore } from "./store";
 
@@ -32,19 +34,13 @@ export async function toPng(
   panes: Pane[],
   colours: string,
 ): Promise<Uint8Array> {
-  const canvas = document.createElement("canvas");
   const width = 3 * PANE + 4 * GAP;
   const height = TOP + PANE + 40 + CHART + GAP;
-  canvas.width = width * 2;
-  canvas.height = height * 2;
-  const ink = canvas.getContext("2d");
+  const paper = sheet(width, height);
   const { stack } = state;
-  if (!ink || !stack) return new Uint8Array(0);
-  ink.scale(2, 2);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, width, height);
+  if (!paper || !stack) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   ink.font = "14px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
   const k = state.index;
   const node = stack.nodes[k];
   const { path } = stack;

@@ -1,6 +1,8 @@
 // The present view as a PNG: the drawing with its heat map, what the model sees, its five first answers.
+
 import type { Pane } from "../../components/pane";
 import { percent, signed } from "../../core/format";
+import { sheet } from "../../core/sheet";
 import { UNITS } from "../../core/sketch";
 import type { SketchStore } from "./store";
 
@@ -14,16 +16,9 @@ const SHOWN = 5;
 export async function toPng(store: SketchStore, pane: Pane, seen: HTMLCanvasElement): Promise<Uint8Array> {
   const [rows, columns] = store.pad.size;
   const scale = SIDE / Math.max(rows, columns);
-  const canvas = document.createElement("canvas");
-  canvas.width = 2 * (3 * GAP + SIDE + BARS);
-  canvas.height = 2 * (TITLE + SIDE + GAP);
-  const ink = canvas.getContext("2d");
-  if (!ink) return new Uint8Array(0);
-  ink.scale(2, 2);
-  ink.fillStyle = "#fff";
-  ink.fillRect(0, 0, canvas.width, canvas.height);
-  ink.font = "13px system-ui, sans-serif";
-  ink.fillStyle = "#1d2127";
+  const paper = sheet(3 * GAP + SIDE + BARS, TITLE + SIDE + GAP);
+  if (!paper) return new Uint8Array(0);
+  const { canvas, ink } = paper;
   const { map } = store;
   const title = map && !store.pad.empty ? `${map.method_title} for ${map.target_text}` : "Drawing";
   ink.fillText(title, GAP, 27, SIDE);

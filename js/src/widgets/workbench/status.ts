@@ -1,8 +1,9 @@
 // The workbench's status line: the verdict, facts and the first note of the result, progress, and the list of keys.
+
 import type { Change, Context, Part } from "../../components/context";
 import { statusBar } from "../../components/status_bar";
+import { showVerdict } from "../../components/verdict_badge";
 import { h, setAttr, setText } from "../../core/dom";
-import { tone, verdictWords } from "../../core/report";
 import type { WorkbenchStore } from "./store";
 
 export function statusFoot(_context: Context, store: WorkbenchStore, keys: HTMLElement): Part {
@@ -22,13 +23,7 @@ export function statusFoot(_context: Context, store: WorkbenchStore, keys: HTMLE
     update(change: Change) {
       if (!["status", "setup", "traits"].includes(change)) return;
       bar.update(root);
-      const verdict = store.setup?.verdict;
-      badge.hidden = !verdict;
-      if (verdict) {
-        setText(badge, verdictWords(verdict.verdict));
-        setAttr(badge, "title", verdict.sentence);
-        setAttr(badge, "data-tone", tone(verdict.verdict));
-      }
+      showVerdict(badge, store.setup?.verdict);
       const notes = store.result?.notes ?? [];
       const first = notes.find(({ level }) => level !== "info") ?? notes[0];
       note.hidden = !first || store.state !== "idle";
