@@ -1,16 +1,13 @@
 """`explain`: one picture, one method, one result; `explain_stream` is the same in steps."""
 
-import platform
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xai_widgets import __version__
 from xai_widgets.errors import LayerError, MethodError, ModelError
 from xai_widgets.explainers.base import Attribution, Explainer, Progress, build
 from xai_widgets.explainers.fusing import fused_stream
@@ -21,6 +18,7 @@ from xai_widgets.models.images import DisplayImage
 from xai_widgets.models.loading import load
 from xai_widgets.models.primitives import PreparedImage
 from xai_widgets.models.targets import RegionTarget, Target
+from xai_widgets.provenance import origin
 
 ExplanationStream = Generator[Progress | Explanation, None, Explanation]
 
@@ -225,15 +223,7 @@ def _provenance(
         )
     }
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "duration_s": round(seconds, 4),
-        "versions": {
-            "python": platform.python_version(),
-            "xai-widgets": __version__,
-            "numpy": np.__version__,
-            **model.versions,
-        },
-        "model": model.describe(),
+        **origin(model, seconds),
         "image": {
             "name": image.display.name,
             "hash": image.display.key,

@@ -1,14 +1,10 @@
 """Where an optimised picture comes from: versions, model, parameters."""
 
-import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from xai_widgets import __version__
 from xai_widgets.models.base import ExplainableModel
+from xai_widgets.provenance import origin
 
 
 def provenance_of(
@@ -16,15 +12,7 @@ def provenance_of(
 ) -> dict[str, Any]:
     """Return what is needed to repeat a computation, as JSON-ready values."""
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "duration_s": round(seconds, 4),
-        "versions": {
-            "python": platform.python_version(),
-            "xai-widgets": __version__,
-            "numpy": np.__version__,
-            **model.versions,
-        },
-        "model": model.describe(),
+        **origin(model, seconds),
         "method": method,
         "parameters": dict(parameters),
     }
