@@ -12,13 +12,16 @@ from xai_widgets.widgets.protocol import Message
 THUMBNAIL_SIDE = 96
 
 
-def send_thumbnails(widget: PicturedWidget, images: ImageSet, message: Message) -> None:
+def send_thumbnails(widget: PicturedWidget, images: ImageSet | None, message: Message) -> None:
     """Answer `thumbnails`: pictures from "start" to "stop", each with its name or its sentence."""
+    n_images = 0 if images is None else len(images)
     start = max(0, int(message.payload.get("start", 0)))
-    stop = min(len(images), int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
+    stop = min(n_images, int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
     items: list[dict[str, Any]] = []
 
     def steps() -> Steps:
+        if images is None:
+            return
         for index in range(start, stop):
             item = {"index": index, "name": images.name(index), "array": None}
             try:

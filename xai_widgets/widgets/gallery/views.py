@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from xai_widgets.errors import XaiError
 from xai_widgets.widgets.describe import MAX_THUMBNAILS, layer_record, verdict
-from xai_widgets.widgets.engine import Outcome, Steps
 from xai_widgets.widgets.gallery.job import Page, Way
 from xai_widgets.widgets.gallery.look import Look
 from xai_widgets.widgets.gallery.record import Optimised, features_payload
@@ -13,8 +11,7 @@ from xai_widgets.widgets.gallery.state import PARAMETERS, GalleryState
 from xai_widgets.widgets.pictured import PicturedWidget
 from xai_widgets.widgets.present_job import PresentJob
 from xai_widgets.widgets.protocol import FINAL_KINDS, Message
-
-THUMBNAIL_SIDE = 96
+from xai_widgets.widgets.thumbnails import send_thumbnails
 
 
 class GalleryViews(GalleryState, PresentJob, PicturedWidget):
@@ -161,24 +158,4 @@ class GalleryViews(GalleryState, PresentJob, PicturedWidget):
                 self._wanted = wanted
 
     def _on_thumbnails(self, message: Message) -> None:
-        images = self.images
-        known = 0 if images is None else len(images)
-        start = max(0, int(message.payload.get("start", 0)))
-        stop = min(known, int(message.payload.get("stop", 0)), start + MAX_THUMBNAILS)
-        items: list[dict[str, Any]] = []
-
-        def steps() -> Steps:
-            assert images is not None
-            for index in range(start, stop):
-                item = {"index": index, "name": images.name(index), "array": None}
-                try:
-                    picture = images[index].resized(THUMBNAIL_SIDE)
-                    items.append({**item, "array": picture, "error": None})
-                except XaiError as error:
-                    items.append({**item, "error": str(error)})
-                yield
-
-        def finish(_outcome: Outcome) -> None:
-            self._reply("thumbnails", {"start": start, "items": items}, self._revision)
-
-        self._submit(f"thumbnails {start}", steps(), finish)
+        send_thumbnails(self, self.images, message)
